@@ -1,0 +1,118 @@
+// The contract between a mechanism and the harness: facts it states, and the graph it builds.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/graph.h"
+#include "engine/parameters.h"
+
+namespace lra::attention {
+
+using engine::Var;
+
+/// A value of a mechanism's parameter.
+using ParameterValue = std::variant<bool, int64_t, double, std::string>;
+
+/// What a mechanism says of one of its parameters. A name means one thing in all mechanisms.
+struct ParameterSpec {
+  std::string name;                    // "num_landmarks"
+  ParameterValue default_value;        // its alternative is the parameter's type
+  std::string unit;                    // "tokens", "features"; empty for pure numbers
+  std::optional<double> minimum;       // both included
+  std::optional<double> maximum;
+  std::vector<std::string> choices;    // for strings
+  std::string help;                    // one line
+};
+
+/// How a mechanism behaves on sequences shorter than the task's nominal length.
+enum class LengthSemantics {
+  masked,   // running at the sequence's own (bucket) length with the mask is exact
+  nominal,  // exact too, but the definition takes the task's nominal length
+  padded,   // must run at the nominal length
+};
+std::string to_string(LengthSemantics semantics);
+
+/// Which projections the harness makes for an Attention.
+enum class Projections { qkv, shared_qk };
+
+/// Sizes of one head's problem, for closed formulas.
+struct ProblemSize {
+  int64_t n = 0;
+  int64_t heads = 0;
+  int64_t d_head = 0;
+  bool causal = false;
+};
+
+/// Everything a mechanism states about itself.
+struct Facts {
+  std::string name;                 // registry key: "cosformer"
+  std::string full_name;
+  std::string citation;             // authors, year, title, equation
+  std::string time_complexity;      // in n: "O(n d_head^2)"
+  std::string memory_complexity;
+  int growth_exponent_time = 1;     // of n, what the measured growth is held against
+  int growth_exponent_memory = 1;
+  LengthSemantics length_semantics = LengthSemantics::masked;
+  Projections projections = Projections::qkv;
+  bool padding_mask = true;
+  bool causal = false;
+  bool cross = false;               // queries and keys of different lengths
+  bool deterministic = true;        // same output for same input at evaluation
+  bool attention_dropout = false;   // drops attention weights in training
+  std::vector<ParameterSpec> parameters;
+  /// Model FLOPs of one forward pass of all heads: 2mnk over the products of the definition (declared, not executed).
+  std::function<int64_t(const ProblemSize&)> forward_flops;
+};
+
+/// What a mechanism gets besides its arguments.
+struct Context {
+  engine::Graph& graph;
+  std::string scope;                // of its layer, for names of parameters and dropout sites
+  int64_t layer = 0;
+  int64_t num_layers = 1;
+  int64_t nominal_length = 0;       // the task's padded length
+  bool training = false;
+  bool causal = false;
+  double attention_dropout = 0.0;   // 0 outside training
+  uint64_t seed = 0;                // for random but fixed constants (Purpose::features)
+  const std::map<std::string, ParameterValue>& parameters;  // complete and checked against the specs
+  std::map<std::string, Var>& state;                        // carried from layer to layer
+
+  int64_t integer(const std::string& name) const;
+  double real(const std::string& name) const;
+  bool flag(const std::string& name) const;
+  const std::string& text(const std::string& name) const;
+};
+
+/// A mechanism. `facts` of a registered object do not change.
+class Mechanism {
+ public:
+  virtual ~Mechanism() = default;
+  virtual Facts facts() const = 0;
+  /// Refuses parameters that do not fit a problem (n is the nominal length). Throws UsageError.
+  virtual void check(const std::map<std::string, ParameterValue>& parameters, const ProblemSize& size) const;
+};
+
+/// A mechanism on projected heads.
+class Attention : public Mechanism {
+ public:
+  /// q, k, v: [h, n, d_head], mask: [n] of 1 (real token) and 0. Returns [h, n, d_head]; rows of masked queries are
+  /// arbitrary but finite.
+  virtual Var attend(const Context& context, Var q, Var k, Var v, Var mask) const = 0;
+};
+
+/// A mechanism that owns its projections.
+class Mixer : public Mechanism {
+ public:
+  /// x: [n, d_model], mask: [n]. Returns [n, d_model].
+  virtual Var mix(const Context& context, Var x, Var mask) const = 0;
+};
+
+}  // namespace lra::attention

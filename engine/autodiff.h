@@ -1,0 +1,16 @@
+// Reverse-mode differentiation: adds the backward nodes of a scalar to its graph.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "engine/graph.h"
+
+namespace lra::engine {
+
+/// Adds to `graph` the nodes that carry `seed` (the gradient of some objective with respect to `output`, of its shape)
+/// back through everything `output` depends on. Gradients of parameters go to accumulate_gradient; those with respect
+/// to `wrt` are returned, in order (a zero constant where `output` does not depend on one).
+std::vector<Var> add_gradients(Var output, Var seed, std::span<const Var> wrt = {});
+
+}  // namespace lra::engine

@@ -1,0 +1,88 @@
+// What an operation of the graph knows: its types, its kernels, its gradient, and where its result may live.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "engine/graph.h"
+#include "engine/random.h"
+#include "engine/tensor.h"
+
+namespace lra::engine {
+
+/// What one execution of a kernel works on.
+struct KernelArguments {
+  std::span<const View> inputs;
+  std::span<const View> outputs;
+  std::byte* scratch = nullptr;  // scratch_bytes() of the kernel, aligned to 64 bytes; its content is arbitrary
+  ExampleKeys keys;
+};
+
+/// Code bound to layouts, made once when a plan is built. Immutable, so that all workers share it.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual size_t scratch_bytes() const { return 0; }
+  /// May not allocate, throw, or read an output that it has not written (unless it accumulates into it).
+  virtual void run(const KernelArguments& arguments) const = 0;
+};
+
+/// What a kernel is made for: layouts (the views' `data` is null), and which outputs to add to instead of overwriting.
+struct KernelRequest {
+  std::span<const View> inputs;
+  std::span<const View> outputs;
+  std::span<const bool> accumulate;  // one an output; true only where Op::accumulates says so
+  Kernels kernels = Kernels::fused;
+};
+
+/// What the gradient of an operation is built from.
+struct VjpArguments {
+  std::span<const Var> inputs;
+  std::span<const Var> outputs;
+  std::span<const Var> output_gradients;  // not valid() where no gradient reaches an output
+  std::span<const bool> needed;           // one an input: whether anybody wants its gradient
+};
+
+/// An operation: a small immutable object. Arguments are checked by the free function that makes the node.
+class Op {
+ public:
+  virtual ~Op() = default;
+  virtual std::string_view name() const = 0;
+  virtual std::vector<Type> infer(std::span<const Type> inputs) const = 0;
+  virtual std::unique_ptr<Kernel> kernel(const KernelRequest& request) const = 0;
+  /// One gradient an input; an invalid Var where there is none (not needed, or not differentiable in it).
+  virtual std::vector<Var> vjp(const VjpArguments& arguments) const = 0;
+  /// Whether the kernel can add to output `index` instead of overwriting it.
+  virtual bool accumulates(size_t index) const {
+    static_cast<void>(index);
+    return false;
+  }
+  /// Floating-point operations of its matrix products, 2mnk each.
+  virtual int64_t product_flops(std::span<const Type> inputs) const {
+    static_cast<void>(inputs);
+    return 0;
+  }
+};
+
+/// An operation whose results are windows on its input: nothing is moved. When no strides express the window
+/// (a reshape of something strided), the plan first makes its input contiguous.
+class ViewOp : public Op {
+ public:
+  /// Where output `index` lies, given where the input lies; nothing when the input must be made contiguous first.
+  virtual std::optional<Layout> view(const Layout& input, size_t index) const = 0;
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const final;
+};
+
+/// An operation that only puts its inputs side by side: whoever makes an input writes it in place where possible, and
+/// the plan copies the others.
+class PackOp : public Op {
+ public:
+  /// Where input `index` lies inside the output.
+  virtual Layout piece(const Layout& output, std::span<const Type> inputs, size_t index) const = 0;
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const final;
+};
+
+}  // namespace lra::engine

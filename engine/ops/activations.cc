@@ -1,0 +1,151 @@
+#include "engine/ops/activations.h"
+
+#include "engine/errors.h"
+#include "engine/kernels/dropout_runs.h"
+#include "engine/kernels/rows.h"
+#include "engine/kernels/vmath.h"
+#include "engine/op.h"
+#include "engine/ops/dropout.h"
+#include "engine/ops/planes.h"
+
+namespace lra::engine {
+namespace {
+
+template <Gelu kForm, class Math, class T>
+inline T value_of(T x) {
+  return kForm == Gelu::erf ? gelu_erf<Math>(x) : gelu_tanh<Math>(x);
+}
+
+template <Gelu kForm, class Math, class T>
+inline T derivative_of(T x) {
+  return kForm == Gelu::erf ? gelu_erf_derivative<Math>(x) : gelu_tanh_derivative<Math>(x);
+}
+
+/// outputs[0] = gelu(inputs[0]); backward: inputs are x and dy, outputs[0] = dy * gelu'(x).
+template <Gelu kForm, class Math, class T, bool kBackward>
+class GeluKernel final : public Kernel {
+  void run(const KernelArguments& arguments) const override {
+    const Shape& shape = arguments.outputs[0].shape();
+    const BroadcastRows x(arguments.inputs.front(), shape), dy(arguments.inputs.back(), shape);
+    const BroadcastRows y(arguments.outputs[0], shape);
+    const int64_t count = shape.rank() == 0 ? 1 : shape[-1];
+    for_each_row(shape, [&](const RowIndex& at) {
+      const T* from = x.row<const T>(at);
+      const T* gradient = dy.row<const T>(at);
+      T* to = y.row<T>(at);
+#pragma omp simd
+      for (int64_t i = 0; i < count; ++i)
+        to[i] = kBackward ? gradient[i] * derivative_of<kForm, Math>(from[i]) : value_of<kForm, Math>(from[i]);
+    });
+  }
+};
+
+template <Gelu kForm, bool kBackward>
+std::unique_ptr<Kernel> make_gelu_kernel(const KernelRequest& request) {
+  if (request.inputs[0].dtype == Dtype::f64)
+    return std::make_unique<GeluKernel<kForm, StandardMath<double>, double, kBackward>>();
+  if (request.kernels == Kernels::plain)
+    return std::make_unique<GeluKernel<kForm, StandardMath<float>, float, kBackward>>();
+  return std::make_unique<GeluKernel<kForm, FastMath, float, kBackward>>();
+}
+
+/// Backward: inputs x, dy, output dx.
+template <bool kBackward>
+class GeluOp final : public Op {
+ public:
+  explicit GeluOp(Gelu form) : form_(form) {}
+  std::string_view name() const override { return kBackward ? "gelu_backward" : "gelu"; }
+  std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
+
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
+    return form_ == Gelu::erf ? make_gelu_kernel<Gelu::erf, kBackward>(request)
+                              : make_gelu_kernel<Gelu::tanh, kBackward>(request);
+  }
+
+  std::vector<Var> vjp(const VjpArguments& arguments) const override {
+    LRA_CHECK(!kBackward, "gelu_backward has no gradient of its own");
+    const Var x = arguments.inputs[0];
+    return {x.graph().apply1(std::make_shared<const GeluOp<true>>(form_), {x, arguments.output_gradients[0]})};
+  }
+
+ private:
+  Gelu form_;
+};
+
+struct GeluDraw {
+  Gelu form;
+  uint32_t threshold;
+  uint64_t site;
+};
+
+/// One pass: the decisions of a run stay in registers while its activations are computed.
+template <Gelu kForm, bool kBackward>
+class GeluDropoutKernel final : public Kernel {
+ public:
+  explicit GeluDropoutKernel(GeluDraw draw) : draw_(draw) {}
+
+  void run(const KernelArguments& arguments) const override {
+    const Planes<const float> x(arguments.inputs.front()), dy(arguments.inputs.back());
+    const Planes<float> y(arguments.outputs[0]);
+    for (int64_t plane = 0; plane < x.planes; ++plane) {
+      const DropoutWindow window{.key = dropout_key(arguments.keys.seed, draw_.site, static_cast<uint64_t>(plane)),
+                                 .keys = arguments.keys,
+                                 .threshold = draw_.threshold,
+                                 .scale = static_cast<float>(dropout_scale(draw_.threshold)),
+                                 .rows = x.rows,
+                                 .columns = x.columns};
+      write_dropout(window, y.row(plane, 0), y.row_stride, [&](int64_t row, int64_t column) {
+        const float* from = x.row(plane, row) + column;
+        const float* gradient = dy.row(plane, row) + column;
+        return [=, scale = window.scale](int64_t l, bool kept) {
+          const float slope =
+              kBackward ? gradient[l] * derivative_of<kForm, FastMath>(from[l]) : value_of<kForm, FastMath>(from[l]);
+          return select_kept(kept, slope * scale);
+        };
+      });
+    }
+  }
+
+ private:
+  GeluDraw draw_;
+};
+
+/// Backward: inputs x, dy, output dx. f32 only.
+template <bool kBackward>
+class GeluDropoutOp final : public Op {
+ public:
+  explicit GeluDropoutOp(GeluDraw draw) : draw_(draw) {}
+  std::string_view name() const override { return kBackward ? "gelu_dropout_backward" : "gelu_dropout"; }
+  std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
+
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
+    LRA_CHECK(request.inputs[0].dtype == Dtype::f32, "gelu_dropout is fused, f32 only");
+    if (draw_.form == Gelu::erf) return std::make_unique<GeluDropoutKernel<Gelu::erf, kBackward>>(draw_);
+    return std::make_unique<GeluDropoutKernel<Gelu::tanh, kBackward>>(draw_);
+  }
+
+  std::vector<Var> vjp(const VjpArguments& arguments) const override {
+    LRA_CHECK(!kBackward, "gelu_dropout_backward has no gradient of its own");
+    const Var x = arguments.inputs[0];
+    return {x.graph().apply1(std::make_shared<const GeluDropoutOp<true>>(draw_), {x, arguments.output_gradients[0]})};
+  }
+
+ private:
+  GeluDraw draw_;
+};
+
+}  // namespace
+
+Var gelu(Var x, Gelu form) {
+  LRA_CHECK(x.dtype() != Dtype::i32, "[gelu] x holds integers");
+  return x.graph().apply1(std::make_shared<const GeluOp<false>>(form), {x});
+}
+
+Var gelu_dropout(Var x, Gelu form, double probability, uint64_t site) {
+  const uint32_t threshold = dropout_threshold(probability);
+  if (threshold == 0 || !x.graph().use_fused()) return dropout(gelu(x, form), probability, site);
+  check_planes("gelu_dropout", x);
+  return x.graph().apply1(std::make_shared<const GeluDropoutOp<false>>(GeluDraw{form, threshold, site}), {x});
+}
+
+}  // namespace lra::engine

@@ -1,0 +1,110 @@
+#include "engine/ops/linear_attention.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "engine/errors.h"
+#include "engine/ops/linear_attention_kernels.h"
+
+namespace lra::engine {
+namespace {
+
+using namespace linear_attention;  // the names of the arguments
+
+/// 2mnk over the products of the forward pass: S = g^T v and f S.
+int64_t forward_flops(const Shape& q, const FeatureMap& map) { return 2 * 2 * q.elements() * map.features(q[2]); }
+
+/// Inputs and outputs as BackwardInput and BackwardOutput say.
+class LinearAttentionGradientOp final : public Op {
+ public:
+  explicit LinearAttentionGradientOp(LinearAttentionParams params) : params_(std::move(params)) {}
+
+  std::string_view name() const override { return "linear_attention_gradient"; }
+  std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[kQ], inputs[kK], inputs[kV]}; }
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
+    return params_.causal ? causal_backward(request, params_) : bidirectional_backward(request, params_);
+  }
+  std::vector<Var> vjp(const VjpArguments&) const override {
+    throw UsageError("[linear_attention] the fused kernels have no second derivative", "use the plain kernels");
+  }
+  int64_t product_flops(std::span<const Type> inputs) const override {
+    return 2 * forward_flops(inputs[kQ].shape, *params_.feature_map);
+  }
+
+ private:
+  LinearAttentionParams params_;
+};
+
+/// Inputs and outputs as ForwardInput and ForwardOutput say.
+class LinearAttentionOp final : public Op {
+ public:
+  explicit LinearAttentionOp(LinearAttentionParams params)
+      : params_(std::move(params)), gradient_(std::make_shared<const LinearAttentionGradientOp>(params_)) {}
+
+  std::string_view name() const override { return "linear_attention"; }
+
+  std::vector<Type> infer(std::span<const Type> inputs) const override {
+    const Shape& q = inputs[kQ].shape;
+    const int64_t features = params_.feature_map->features(q[2]);
+    std::vector<Type> outputs{inputs[kQ], {Dtype::f32, {q[0], q[1]}}};
+    if (!params_.causal) {
+      outputs.push_back({Dtype::f32, {q[0], features, q[2]}});
+      outputs.push_back({Dtype::f32, {q[0], features}});
+    }
+    return outputs;
+  }
+
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
+    return params_.causal ? causal_forward(request, params_) : bidirectional_forward(request, params_);
+  }
+
+  std::vector<Var> vjp(const VjpArguments& arguments) const override {
+    std::vector<Var> gradients(arguments.inputs.size());
+    const Var& output_gradient = arguments.output_gradients[kO];
+    if (!output_gradient.valid()) return gradients;
+    std::vector<Var> inputs(arguments.inputs.begin(), arguments.inputs.end());
+    inputs.insert(inputs.end(), {arguments.outputs[kO], arguments.outputs[kDenominator], output_gradient});
+    if (!params_.causal) inputs.insert(inputs.end(), {arguments.outputs[kS], arguments.outputs[kZ]});
+    const std::vector<Var> made = output_gradient.graph().apply(gradient_, inputs);
+    for (const size_t index : {kQ, kK, kV}) {
+      if (arguments.needed[index]) gradients[index] = made[index];
+    }
+    return gradients;
+  }
+
+  int64_t product_flops(std::span<const Type> inputs) const override {
+    return forward_flops(inputs[kQ].shape, *params_.feature_map);
+  }
+
+ private:
+  LinearAttentionParams params_;
+  std::shared_ptr<const LinearAttentionGradientOp> gradient_;
+};
+
+}  // namespace
+
+Var fused_linear_attention(Var q, Var k, Var v, Var mask, const LinearAttentionParams& params) {
+  const Shape& shape = q.shape();
+  if (shape.rank() != 3 || !(k.shape() == shape) || !(v.shape() == shape) || !(mask.shape() == Shape{shape[1]})) {
+    throw UsageError(fmt::format("[linear_attention] q {} k {} v {} mask {} are not [h, n, d], three times, and [n]",
+                                 shape.to_string(), k.shape().to_string(), v.shape().to_string(),
+                                 mask.shape().to_string()));
+  }
+  for (const Var& var : {q, k, v, mask}) {
+    if (var.dtype() != Dtype::f32) {
+      throw UsageError(fmt::format("[linear_attention] the fused kernels work on f32, not {}", to_string(var.dtype())),
+                       "use the plain kernels");
+    }
+  }
+  LRA_CHECK(params.feature_map != nullptr, "linear attention without a feature map");
+  if (shape[1] > params.feature_map->positions()) {
+    throw UsageError(fmt::format("[linear_attention] n = {} exceeds the {} positions of the feature map", shape[1],
+                                 params.feature_map->positions()),
+                     "raise the nominal length");
+  }
+  const std::array<Var, 4> inputs{q, k, v, mask};
+  return q.graph().apply(std::make_shared<const LinearAttentionOp>(params), inputs)[kO];
+}
+
+}  // namespace lra::engine

@@ -1,0 +1,87 @@
+// Kernels of linear attention and the row loops they share; private to linear_attention*.cc.
+//
+// Per head, with f and g the features of q and of k (F of them), rows of masked keys of g zero:
+//   S = sum_j g_j v_j^T: [F, d],  z = sum_j g_j: [F],  o_i = f_i S / norm(f_i z)
+// and backwards, with c_i = do_i / norm_i and e_i = -(do_i o_i) / norm_i (0 where the norm clamps):
+//   df_i = S c_i + e_i z,  dS = sum_i f_i c_i^T,  dz = sum_i e_i f_i,  dg_j = dS v_j + dz,  dv_j = g_j dS.
+// When causal, the sums of forward run over j <= i and those of backward over i >= j.
+#pragma once
+
+#include <memory>
+
+#include "engine/kernels/block_products.h"
+#include "engine/op.h"
+#include "engine/ops/linear_attention.h"
+
+namespace lra::engine::linear_attention {
+
+/// Inputs of the forward kernels: q, k, v: [h, n, d], mask: [n]. Outputs: o: [h, n, d], the denominators before
+/// norm(): [h, n], and, unless causal, S: [h, F, d] and z: [h, F].
+enum ForwardInput : size_t { kQ, kK, kV, kMask };
+enum ForwardOutput : size_t { kO, kDenominator, kS, kZ };
+/// The backward kernels also get the outputs of forward and do; S and z come last because the causal form has none.
+enum BackwardInput : size_t { kSavedO = 4, kSavedDenominator, kDo, kSavedS, kSavedZ };
+enum BackwardOutput : size_t { kDq, kDk, kDv };
+
+std::unique_ptr<Kernel> bidirectional_forward(const KernelRequest& request, const LinearAttentionParams& params);
+std::unique_ptr<Kernel> bidirectional_backward(const KernelRequest& request, const LinearAttentionParams& params);
+std::unique_ptr<Kernel> causal_forward(const KernelRequest& request, const LinearAttentionParams& params);
+std::unique_ptr<Kernel> causal_backward(const KernelRequest& request, const LinearAttentionParams& params);
+
+/// Extents of one problem.
+struct Extents {
+  int64_t heads, n, d_head, features;
+  Extents(const KernelRequest& request, const FeatureMap& map)
+      : heads(request.inputs[kQ].shape()[0]),
+        n(request.inputs[kQ].shape()[1]),
+        d_head(request.inputs[kQ].shape()[2]),
+        features(map.features(d_head)) {}
+};
+
+/// norm() in f32.
+class Norm {
+ public:
+  explicit Norm(const LinearAttentionParams& params)
+      : clamp_(params.normalizer == Normalizer::clamp_min), epsilon_(static_cast<float>(params.epsilon)) {}
+  float reciprocal(float denominator) const {
+    if (!clamp_) return 1.0F / (denominator + epsilon_);
+    return 1.0F / (denominator < epsilon_ ? epsilon_ : denominator);
+  }
+  /// Whether a gradient reaches the denominator.
+  bool passes(float denominator) const { return !clamp_ || !(denominator < epsilon_); }
+
+ private:
+  bool clamp_;
+  float epsilon_;
+};
+
+/// Zeroes the rows of g: [rows, columns] whose mask is 0.
+void zero_masked_rows(const float* mask, int64_t rows, int64_t columns, float* g);
+
+/// z += sum over rows of g: [rows, columns].
+void add_row_sum(int64_t rows, int64_t columns, const float* g, float* z);
+
+/// x_i += weights_i * z for each row of x: [rows, columns]. `weights` may be null for weights of 1.
+void add_outer(int64_t rows, int64_t columns, const float* weights, const float* z, float* x);
+
+/// z += sum_i weights_i f_i for f: [rows, columns].
+void add_weighted_row_sum(int64_t rows, int64_t columns, const float* weights, const float* f, float* z);
+
+/// denominators_i += f_i z for f: [rows, columns].
+void add_dot_products(int64_t rows, int64_t columns, const float* f, const float* z, float* denominators);
+
+/// o_i /= norm(denominator_i): [rows, d] with row stride.
+void normalize_rows(const Norm& norm, int64_t rows, int64_t d_head, const float* denominators, float* o,
+                    int64_t row_stride);
+
+/// Rows of o or do for the function below.
+struct Rows {
+  const float* data;
+  int64_t row_stride;
+};
+
+/// c_i = do_i / norm_i: [rows, d] (contiguous) and e_i = -(do_i o_i) / norm_i, or 0 where the norm clamps.
+void normalizer_gradient(const Norm& norm, int64_t rows, int64_t d_head, const float* denominators, const Rows& o,
+                         const Rows& output_gradient, float* c, float* e);
+
+}  // namespace lra::engine::linear_attention

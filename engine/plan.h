@@ -1,0 +1,104 @@
+// A plan: the graph's nodes in order, each with its kernel and the places of its arguments in one arena.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "engine/graph.h"
+#include "engine/op.h"
+
+namespace lra::engine {
+
+/// What one execution is bound to. All arrays are of the graph's dtype where not said otherwise.
+struct Bindings {
+  std::byte* arena = nullptr;          // Plan::arena_bytes() bytes, aligned to 64
+  void* parameters = nullptr;          // the flat array of Parameters
+  void* gradients = nullptr;           // the lane's sums, laid out like the parameters; not read in plans without sinks
+  std::span<void* const> inputs;       // in the order of Graph::inputs(), contiguous
+  ExampleKeys keys;
+};
+
+/// Where a value lives.
+enum class Base : uint8_t { arena, input, parameter, constant, gradient };
+
+/// A value's window: elements of `layout` counted from its base, plus `byte_offset`.
+struct Place {
+  Base base = Base::arena;
+  int32_t index = -1;        // input number, constant number, or (until laid out) buffer number
+  int64_t byte_offset = 0;
+  Dtype dtype = Dtype::f32;
+  Layout layout;
+};
+
+/// One kernel call.
+struct Step {
+  std::shared_ptr<const Kernel> kernel;
+  std::vector<Place> inputs;
+  std::vector<Place> outputs;
+  int64_t scratch_offset = 0;  // bytes into the arena
+  int32_t node = -1;           // of the graph; -1 for a copy that the plan added
+};
+
+/// Immutable once built; shared by all workers.
+class Plan {
+ public:
+  /// Plans every node that an output or a parameter gradient needs. Makes all kernels and primitives.
+  explicit Plan(const Graph& graph);
+
+  /// Bytes of the arena: activations, gradients of activations and scratch at their highest.
+  int64_t arena_bytes() const { return arena_bytes_; }
+  int64_t constant_bytes() const { return constant_bytes_; }
+  size_t steps() const { return steps_.size(); }
+  /// Steps before this one make the forward pass.
+  size_t backward_begin() const { return backward_begin_; }
+  const Step& step(size_t index) const { return steps_[index]; }
+  /// 2mnk over all matrix products that the plan executes (operations that declare them).
+  int64_t product_flops() const { return product_flops_; }
+
+  /// Runs steps begin <= i < end. Does not allocate.
+  void run(const Bindings& bindings, size_t begin, size_t end) const;
+  void run(const Bindings& bindings) const { run(bindings, 0, steps_.size()); }
+
+  /// The window of a named output after a run with these bindings. Throws std::logic_error for unknown names.
+  View output(const std::string& name, const Bindings& bindings) const;
+
+ private:
+  friend class Planner;
+  struct Output {
+    std::string name;
+    Place place;
+  };
+  View resolve(const Place& place, const Bindings& bindings) const;
+
+  std::vector<Step> steps_;
+  std::vector<Output> outputs_;
+  std::vector<std::vector<std::byte>> constants_;
+  size_t backward_begin_ = 0;
+  int64_t arena_bytes_ = 0;
+  int64_t constant_bytes_ = 0;
+  int64_t product_flops_ = 0;
+  Dtype dtype_ = Dtype::f32;
+};
+
+/// An aligned block of memory for a plan's execution. `poison` fills it with NaN bit patterns.
+class Arena {
+ public:
+  explicit Arena(int64_t bytes);
+  std::byte* data() const { return data_.get(); }
+  int64_t bytes() const { return bytes_; }
+  void poison();
+
+ private:
+  struct Free {
+    void operator()(std::byte* data) const;
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  int64_t bytes_;
+};
+
+}  // namespace lra::engine

@@ -1,0 +1,343 @@
+#include "engine/planner.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "engine/errors.h"
+#include "engine/kernels/copy.h"
+#include "engine/op.h"
+#include "engine/parameters.h"
+
+namespace lra::engine {
+namespace {
+
+bool is_view(const Node& node) { return dynamic_cast<const ViewOp*>(node.op.get()) != nullptr; }
+bool is_pack(const Node& node) { return dynamic_cast<const PackOp*>(node.op.get()) != nullptr; }
+
+size_t at(int32_t id) { return static_cast<size_t>(id); }
+
+size_t output_number(const Node& node, int32_t value) {
+  return static_cast<size_t>(std::find(node.outputs.begin(), node.outputs.end(), value) - node.outputs.begin());
+}
+
+View unbound(const Place& place) { return {.data = nullptr, .dtype = place.dtype, .layout = place.layout}; }
+
+template <class T>
+std::vector<std::byte> rounded(const std::vector<double>& values) {
+  std::vector<std::byte> bytes(values.size() * sizeof(T));
+  for (size_t i = 0; i < values.size(); ++i) {
+    const T element = static_cast<T>(values[i]);
+    std::memcpy(bytes.data() + i * sizeof(T), &element, sizeof(T));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+void Planner::build() {
+  const size_t values = graph_.values().size(), nodes = graph_.nodes().size();
+  needed_.assign(nodes, 0);
+  skipped_.assign(nodes, 0);
+  users_.assign(values, {});
+  packed_into_.assign(values, {-1, 0});
+  accumulated_.assign(values, 0);
+  shares_.assign(values, -1);
+  sunk_into_.assign(values, -1);
+  places_.assign(values, {});
+  placed_.assign(values, 0);
+  plan_.dtype_ = graph_.dtype();
+  find_needed();
+  find_packed();
+  find_sunk();
+  find_in_place_sums();
+  place_values();
+  make_steps();
+  lay_out_arena();
+}
+
+void Planner::find_needed() {
+  std::vector<char> wanted(graph_.values().size(), 0);
+  for (const Graph::Named& output : graph_.outputs()) wanted[at(output.value)] = 1;
+  for (int32_t id = static_cast<int32_t>(graph_.nodes().size()) - 1; id >= 0; --id) {
+    for (const int32_t output : node(id).outputs)
+      if (wanted[at(output)] || value(output).kind == ValueKind::parameter_gradient) needed_[at(id)] = 1;
+    if (!needed_[at(id)]) continue;
+    for (const int32_t input : node(id).inputs) wanted[at(input)] = 1;
+  }
+  for (size_t id = 0; id < graph_.nodes().size(); ++id)
+    if (needed_[id])
+      for (const int32_t input : graph_.nodes()[id].inputs) users_[at(input)].push_back(static_cast<int32_t>(id));
+  // The caller reads an output after the last node: an unseen user keeps it from being overwritten.
+  for (const Graph::Named& output : graph_.outputs())
+    users_[at(output.value)].push_back(static_cast<int32_t>(graph_.nodes().size()));
+}
+
+/// Written by an ordinary kernel into memory of its own.
+bool Planner::is_plain_result(int32_t id) const {
+  const Value& v = value(id);
+  return v.kind == ValueKind::result && !is_view(node(v.producer)) && !is_pack(node(v.producer)) &&
+         packed_into_[at(id)].first < 0 && sunk_into_[at(id)] < 0;
+}
+
+void Planner::find_packed() {
+  for (int32_t id = static_cast<int32_t>(graph_.nodes().size()) - 1; id >= 0; --id) {
+    if (!needed_[at(id)] || !is_pack(node(id))) continue;
+    for (size_t i = 0; i < node(id).inputs.size(); ++i) {
+      const int32_t input = node(id).inputs[i];
+      const Value& v = value(input);
+      const bool is_output = users_[at(input)].back() == static_cast<int32_t>(graph_.nodes().size());
+      if (v.kind != ValueKind::result || is_view(node(v.producer)) || packed_into_[at(input)].first >= 0 || is_output)
+        continue;
+      packed_into_[at(input)] = {id, i};
+    }
+  }
+}
+
+void Planner::find_sunk() {
+  for (size_t id = 0; id < graph_.nodes().size(); ++id) {
+    const Node& sink = graph_.nodes()[id];
+    if (!needed_[id] || value(sink.outputs[0]).kind != ValueKind::parameter_gradient) continue;
+    const int32_t gradient = sink.inputs[0];
+    if (!is_plain_result(gradient) || users_[at(gradient)].size() != 1) continue;
+    const Node& producer = node(value(gradient).producer);
+    if (!producer.op->accumulates(output_number(producer, gradient))) continue;
+    sunk_into_[at(gradient)] = value(sink.outputs[0]).parameter;
+    accumulated_[at(gradient)] = 1;
+    skipped_[id] = 1;
+  }
+}
+
+void Planner::find_in_place_sums() {
+  for (size_t id = 0; id < graph_.nodes().size(); ++id) {
+    const Node& sum = graph_.nodes()[id];
+    if (!needed_[id] || sum.op->name() != "add") continue;
+    const int32_t out = sum.outputs[0];
+    if (!is_plain_result(out)) continue;
+    for (const auto& [kept, added] : {std::pair(sum.inputs[0], sum.inputs[1]), std::pair(sum.inputs[1], sum.inputs[0])}) {
+      if (kept == added || !is_plain_result(kept) || !is_plain_result(added) || shares_[at(added)] >= 0 ||
+          !(value(kept).type == value(out).type) || !(value(added).type == value(out).type))
+        continue;
+      const int32_t adder = value(added).producer;
+      const Node& producer = node(adder);
+      if (!producer.op->accumulates(output_number(producer, added)) || users_[at(added)].size() != 1) continue;
+      // From the moment the adder runs, the memory of `kept` holds the sum: nobody may read the old content then.
+      const bool safe = value(kept).producer < adder &&
+                        std::all_of(users_[at(kept)].begin(), users_[at(kept)].end(), [&](int32_t user) {
+                          return user == static_cast<int32_t>(id) ||
+                                 (user < adder && !is_view(node(user)) && !is_pack(node(user)));
+                        });
+      if (!safe) continue;
+      shares_[at(added)] = kept;
+      shares_[at(out)] = kept;
+      accumulated_[at(added)] = 1;
+      skipped_[id] = 1;
+      break;
+    }
+  }
+}
+
+Place Planner::new_buffer(Dtype dtype, const Shape& shape) {
+  buffers_.push_back({.bytes = shape.elements() * static_cast<int64_t>(bytes_of(dtype))});
+  return {.base = Base::arena,
+          .index = static_cast<int32_t>(buffers_.size()) - 1,
+          .dtype = dtype,
+          .layout = Layout::contiguous(shape)};
+}
+
+void Planner::place_values() {
+  for (size_t id = 0; id < graph_.values().size(); ++id) {
+    const Value& v = graph_.values()[id];
+    Place place{.dtype = v.type.dtype, .layout = Layout::contiguous(v.type.shape)};
+    if (v.kind == ValueKind::input) {
+      place.base = Base::input;
+      const auto& inputs = graph_.inputs();
+      place.index = static_cast<int32_t>(
+          std::find_if(inputs.begin(), inputs.end(), [&](const auto& input) { return at(input.value) == id; }) -
+          inputs.begin());
+    } else if (v.kind == ValueKind::parameter) {
+      place.base = Base::parameter;
+      place.byte_offset = graph_.parameters()[v.parameter].offset * static_cast<int64_t>(bytes_of(v.type.dtype));
+    } else if (v.kind == ValueKind::constant) {
+      if (users_[id].empty()) continue;
+      place.base = Base::constant;
+      place.index = static_cast<int32_t>(plan_.constants_.size());
+      plan_.constants_.push_back(v.type.dtype == Dtype::f64 ? rounded<double>(v.constants)
+                                                            : rounded<float>(v.constants));
+      plan_.constant_bytes_ += static_cast<int64_t>(plan_.constants_.back().size());
+    } else {
+      continue;  // results are placed with their nodes
+    }
+    places_[id] = place;
+    placed_[id] = 1;
+  }
+}
+
+Place Planner::place_result(int32_t id) {
+  if (placed_[at(id)]) return places_[at(id)];
+  const Value& v = value(id);
+  Place place{.dtype = v.type.dtype};
+  if (sunk_into_[at(id)] >= 0) {
+    place.base = Base::gradient;
+    place.byte_offset =
+        graph_.parameters()[sunk_into_[at(id)]].offset * static_cast<int64_t>(bytes_of(v.type.dtype));
+    place.layout = Layout::contiguous(v.type.shape);
+  } else if (shares_[at(id)] >= 0) {
+    place = place_result(shares_[at(id)]);
+  } else if (packed_into_[at(id)].first >= 0) {
+    const auto [pack, input] = packed_into_[at(id)];
+    place = place_result(node(pack).outputs[0]);
+    std::vector<Type> types;
+    for (const int32_t other : node(pack).inputs) types.push_back(value(other).type);
+    place.layout = dynamic_cast<const PackOp&>(*node(pack).op).piece(place.layout, types, input);
+  } else {
+    place = new_buffer(v.type.dtype, v.type.shape);
+  }
+  places_[at(id)] = place;
+  placed_[at(id)] = 1;
+  return place;
+}
+
+void Planner::touch(const Place& place, int64_t step) {
+  if (place.base != Base::arena) return;
+  BufferLife& buffer = buffers_[at(place.index)];
+  if (buffer.first < 0) buffer.first = step;
+  buffer.last = std::max(buffer.last, step);
+}
+
+void Planner::add_step(int32_t node_id, std::shared_ptr<const Kernel> kernel, std::vector<Place> inputs,
+                       std::vector<Place> outputs) {
+  const auto step = static_cast<int64_t>(plan_.steps_.size());
+  for (const Place& place : inputs) touch(place, step);
+  for (const Place& place : outputs) touch(place, step);
+  Step made{.kernel = std::move(kernel), .inputs = std::move(inputs), .outputs = std::move(outputs), .node = node_id};
+  const auto scratch = static_cast<int64_t>(made.kernel->scratch_bytes());
+  if (scratch > 0) {
+    made.scratch_offset = static_cast<int64_t>(buffers_.size());  // the buffer's number, until laid out
+    buffers_.push_back({.bytes = scratch, .first = step, .last = step});
+  } else {
+    made.scratch_offset = -1;
+  }
+  plan_.steps_.push_back(std::move(made));
+}
+
+Place Planner::contiguous_copy(const Place& source, int32_t node_id) {
+  const Place copy = new_buffer(source.dtype, source.layout.shape);
+  add_step(node_id, copy_kernel(source.dtype), {source}, {copy});
+  return copy;
+}
+
+void Planner::plan_view(int32_t id) {
+  const Node& view_node = node(id);
+  const auto& op = dynamic_cast<const ViewOp&>(*view_node.op);
+  Place source = places_[at(view_node.inputs[0])];
+  if (!op.view(source.layout, 0)) source = contiguous_copy(source, id);
+  for (size_t i = 0; i < view_node.outputs.size(); ++i) {
+    Place place = source;
+    place.layout = *op.view(source.layout, i);
+    places_[at(view_node.outputs[i])] = place;
+    placed_[at(view_node.outputs[i])] = 1;
+  }
+}
+
+void Planner::plan_pack(int32_t id) {
+  const Node& pack_node = node(id);
+  const Place whole = place_result(pack_node.outputs[0]);
+  std::vector<Type> types;
+  for (const int32_t input : pack_node.inputs) types.push_back(value(input).type);
+  for (size_t i = 0; i < pack_node.inputs.size(); ++i) {
+    const int32_t input = pack_node.inputs[i];
+    if (packed_into_[at(input)] == std::pair(id, i)) continue;  // already in place
+    Place piece = whole;
+    piece.layout = dynamic_cast<const PackOp&>(*pack_node.op).piece(whole.layout, types, i);
+    add_step(id, copy_kernel(piece.dtype), {places_[at(input)]}, {piece});
+  }
+}
+
+void Planner::plan_sink(int32_t id) {
+  const Node& sink = node(id);
+  Place source = places_[at(sink.inputs[0])];
+  if (!source.layout.has_unit_rows()) source = contiguous_copy(source, id);
+  const Value& target = value(sink.outputs[0]);
+  const Place sum{.base = Base::gradient,
+                  .byte_offset = graph_.parameters()[target.parameter].offset *
+                                 static_cast<int64_t>(bytes_of(target.type.dtype)),
+                  .dtype = target.type.dtype,
+                  .layout = Layout::contiguous(target.type.shape)};
+  add_step(id, add_to_kernel(target.type.dtype), {source}, {sum});
+}
+
+void Planner::plan_kernel(int32_t id) {
+  const Node& planned = node(id);
+  std::vector<Place> inputs, outputs;
+  std::vector<View> input_views, output_views;
+  std::vector<Type> types;
+  for (const int32_t input : planned.inputs) {
+    Place place = places_[at(input)];
+    if (!place.layout.has_unit_rows()) place = contiguous_copy(place, id);
+    inputs.push_back(place);
+    input_views.push_back(unbound(place));
+    types.push_back(value(input).type);
+  }
+  const auto accumulate = std::make_unique<bool[]>(planned.outputs.size());
+  for (size_t i = 0; i < planned.outputs.size(); ++i) {
+    outputs.push_back(place_result(planned.outputs[i]));
+    output_views.push_back(unbound(outputs.back()));
+    accumulate[i] = accumulated_[at(planned.outputs[i])] != 0;
+  }
+  plan_.product_flops_ += planned.op->product_flops(types);
+  std::shared_ptr<const Kernel> kernel =
+      planned.op->kernel({.inputs = input_views,
+                          .outputs = output_views,
+                          .accumulate = std::span(accumulate.get(), planned.outputs.size()),
+                          .kernels = graph_.kernels()});
+  add_step(id, std::move(kernel), std::move(inputs), std::move(outputs));
+}
+
+void Planner::make_steps() {
+  bool backward = false;
+  for (size_t id = 0; id < graph_.nodes().size(); ++id) {
+    if (!needed_[id]) continue;
+    const auto node_id = static_cast<int32_t>(id);
+    const Node& planned = graph_.nodes()[id];
+    if (planned.backward && !backward) {
+      backward = true;
+      plan_.backward_begin_ = plan_.steps_.size();
+    }
+    if (skipped_[id]) {
+      if (value(planned.outputs[0]).kind == ValueKind::result) place_result(planned.outputs[0]);
+    } else if (value(planned.outputs[0]).kind == ValueKind::parameter_gradient) {
+      plan_sink(node_id);
+    } else if (is_view(planned)) {
+      plan_view(node_id);
+    } else if (is_pack(planned)) {
+      plan_pack(node_id);
+    } else {
+      plan_kernel(node_id);
+    }
+  }
+  if (!backward) plan_.backward_begin_ = plan_.steps_.size();
+  for (const Graph::Named& output : graph_.outputs()) {
+    Place place = places_[at(output.value)];
+    if (!place.layout.is_contiguous()) place = contiguous_copy(place, -1);
+    touch(place, static_cast<int64_t>(plan_.steps_.size()));
+    plan_.outputs_.push_back({output.name, place});
+  }
+}
+
+void Planner::lay_out_arena() {
+  plan_.arena_bytes_ = lay_out(buffers_);
+  const auto settle = [&](Place& place) {
+    if (place.base == Base::arena) place.byte_offset += buffers_[at(place.index)].offset;
+  };
+  for (Step& step : plan_.steps_) {
+    for (Place& place : step.inputs) settle(place);
+    for (Place& place : step.outputs) settle(place);
+    if (step.scratch_offset >= 0) step.scratch_offset = buffers_[static_cast<size_t>(step.scratch_offset)].offset;
+  }
+  for (Plan::Output& output : plan_.outputs_) settle(output.place);
+}
+
+}  // namespace lra::engine

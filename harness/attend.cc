@@ -1,0 +1,163 @@
+#include "harness/attend.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "attention/registry.h"
+#include "engine/autodiff.h"
+#include "engine/errors.h"
+#include "engine/lanes.h"
+#include "engine/plan.h"
+
+namespace lra::harness {
+namespace {
+
+using engine::Dtype;
+using engine::Shape;
+using engine::Var;
+
+void check_shapes(const AttendRequest& request, const attention::Mechanism& mechanism) {
+  const auto fail = [&](const std::string& what, const std::string& hint) {
+    throw UsageError(fmt::format("[attend] {}: {}", request.attention, what), hint);
+  };
+  const bool mixer = dynamic_cast<const attention::Mixer*>(&mechanism) != nullptr;
+  if (request.arguments.size() != (mixer ? 1 : 3))
+    fail(mixer ? "is a mixer and takes x" : "takes q, k and v", mixer ? "give --x x.npy" : "give --q, --k and --v");
+  const Shape& first = request.arguments[0].shape;
+  if (first.rank() != (mixer ? 2 : 3) || first.elements() == 0)
+    fail(fmt::format("got an array of shape {}", first.to_string()),
+         mixer ? "x is [n, d_model]" : "q, k and v are [h, n, d_head]");
+  for (const HostArray& argument : request.arguments)
+    if (!(argument.shape == first))
+      fail(fmt::format("shapes {} and {} differ", first.to_string(), argument.shape.to_string()),
+           "q, k and v have one shape [h, n, d_head]");
+  const int64_t n = first[-2];
+  if (!request.mask.empty() && static_cast<int64_t>(request.mask.size()) != n)
+    fail(fmt::format("the mask has {} elements for n = {}", request.mask.size(), n), "the mask is [n], 1 = real token");
+  for (const double bit : request.mask)
+    if (bit != 0.0 && bit != 1.0) fail(fmt::format("the mask holds {}", bit), "the mask is 1 (real token) or 0 (pad)");
+  if (!request.output_gradient.empty() && static_cast<int64_t>(request.output_gradient.size()) != first.elements())
+    fail(fmt::format("the output gradient has {} elements, the output {}", request.output_gradient.size(), first.elements()),
+         "--grad-out has the output's shape");
+}
+
+/// The arrays of one execution, in the dtype of its graph.
+template <class T>
+class Execution {
+ public:
+  Execution(const AttendRequest& request, const engine::Plan& plan, const engine::Parameters& parameters)
+      : plan_(plan), arena_(plan.arena_bytes()) {
+    for (const HostArray& argument : request.arguments) add(argument.values);
+    const auto n = static_cast<size_t>(request.arguments[0].shape[-2]);
+    add(request.mask.empty() ? std::vector<double>(n, 1.0) : request.mask);
+    if (!request.output_gradient.empty()) add(request.output_gradient);
+    for (std::vector<T>& array : arrays_) pointers_.push_back(array.data());
+    weights_.resize(static_cast<size_t>(parameters.flat_elements()));
+    gradients_.resize(weights_.size());
+    parameters.initialize<T>(request.seed, weights_);
+    for (const engine::Parameter& parameter : parameters.list())
+      if (const auto given = request.parameter_values.find(parameter.name); given != request.parameter_values.end())
+        std::transform(given->second.values.begin(), given->second.values.end(), weights_.begin() + parameter.offset,
+                       [](double value) { return static_cast<T>(value); });
+    if (request.poison) arena_.poison();
+    bindings_ = {.arena = arena_.data(),
+                 .parameters = weights_.data(),
+                 .gradients = gradients_.data(),
+                 .inputs = pointers_,
+                 .keys = {.seed = request.seed}};
+    plan_.run(bindings_);
+  }
+
+  HostArray output(const std::string& name) const {
+    const engine::View view = plan_.output(name, bindings_);
+    return {view.shape(), widened(view.as<T>(), view.shape().elements())};
+  }
+  void read_parameters(const engine::Parameters& parameters, AttendResult& result) const {
+    for (const engine::Parameter& parameter : parameters.list()) {
+      const int64_t count = parameter.shape.elements();
+      result.parameters[parameter.name] = {parameter.shape, widened(weights_.data() + parameter.offset, count)};
+      result.parameter_gradients[parameter.name] = {parameter.shape,
+                                                    widened(gradients_.data() + parameter.offset, count)};
+    }
+  }
+
+ private:
+  void add(const std::vector<double>& values) {
+    std::vector<T> array(values.size());
+    std::transform(values.begin(), values.end(), array.begin(), [](double value) { return static_cast<T>(value); });
+    arrays_.push_back(std::move(array));
+  }
+  static std::vector<double> widened(const T* values, int64_t count) { return {values, values + count}; }
+
+  const engine::Plan& plan_;
+  engine::Arena arena_;
+  std::vector<std::vector<T>> arrays_;
+  std::vector<void*> pointers_;
+  std::vector<T> weights_, gradients_;
+  engine::Bindings bindings_;
+};
+
+template <class T>
+AttendResult execute(const AttendRequest& request, const engine::Plan& plan, const engine::Parameters& parameters) {
+  const Execution<T> execution(request, plan, parameters);
+  AttendResult result{.output = execution.output("output"), .arena_bytes = plan.arena_bytes()};
+  if (!request.output_gradient.empty())
+    for (size_t i = 0; i < request.arguments.size(); ++i)
+      result.gradients.push_back(execution.output(fmt::format("gradient{}", i)));
+  execution.read_parameters(parameters, result);
+  return result;
+}
+
+}  // namespace
+
+AttendResult attend(const AttendRequest& request) {
+  const attention::Mechanism& mechanism = attention::find(request.attention);
+  check_shapes(request, mechanism);
+  const Shape& shape = request.arguments[0].shape;
+  const int64_t n = shape[-2];
+  if (request.nominal_length != 0 && request.nominal_length < n)
+    throw UsageError(fmt::format("[attend] the nominal length {} is below n = {}", request.nominal_length, n),
+                     "leave it out, or give one of at least n");
+  const auto parameters = attention::resolve_parameters(mechanism.facts(), request.parameters);
+  const int64_t nominal = request.nominal_length > 0 ? request.nominal_length : n;
+  const bool heads = shape.rank() == 3;
+  attention::check_usage(mechanism, parameters,
+                         {.n = nominal, .heads = heads ? shape[0] : 1, .d_head = shape[-1], .causal = request.causal});
+
+  engine::Workers(1);  // this thread runs oneDNN alone and flushes denormals, as in training
+  engine::Parameters own;
+  engine::Graph graph(request.dtype, request.kernels, own);
+  std::map<std::string, Var> state;
+  const attention::Context context{.graph = graph,
+                                   .scope = "attention",
+                                   .nominal_length = nominal,
+                                   .causal = request.causal,
+                                   .seed = request.seed,
+                                   .parameters = parameters,
+                                   .state = state};
+  std::vector<Var> arguments;
+  for (size_t i = 0; i < request.arguments.size(); ++i)
+    arguments.push_back(graph.input(fmt::format("argument{}", i), {request.dtype, shape}));
+  const Var mask = graph.input("mask", {request.dtype, {n}});
+  const Var output =
+      heads ? dynamic_cast<const attention::Attention&>(mechanism).attend(context, arguments[0], arguments[1],
+                                                                          arguments[2], mask)
+            : dynamic_cast<const attention::Mixer&>(mechanism).mix(context, arguments[0], mask);
+  graph.mark_output("output", output);
+  if (!request.output_gradient.empty()) {
+    const Var seed = graph.input("output_gradient", {request.dtype, output.shape()});
+    const std::vector<Var> gradients = engine::add_gradients(output, seed, arguments);
+    for (size_t i = 0; i < gradients.size(); ++i) graph.mark_output(fmt::format("gradient{}", i), gradients[i]);
+  }
+  for (const auto& [name, value] : request.parameter_values)
+    if (std::none_of(own.list().begin(), own.list().end(),
+                     [&](const engine::Parameter& p) { return p.name == name && p.shape == value.shape; }))
+      throw UsageError(fmt::format("[attend] {} has no parameter {} of shape {}", request.attention, name,
+                                   value.shape.to_string()),
+                       "--parameters-out writes a file with the names and shapes it expects");
+  const engine::Plan plan(graph);
+  return request.dtype == Dtype::f64 ? execute<double>(request, plan, own) : execute<float>(request, plan, own);
+}
+
+}  // namespace lra::harness

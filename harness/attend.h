@@ -1,0 +1,48 @@
+// One mechanism on given arrays, with the kernels that training uses: `lra attend`.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "attention/attention.h"
+#include "engine/graph.h"
+#include "engine/parameters.h"
+
+namespace lra::harness {
+
+/// A dense array in f64, whatever it came from; f32 kernels get it rounded.
+struct HostArray {
+  engine::Shape shape;
+  std::vector<double> values;
+};
+
+struct AttendRequest {
+  std::string attention;
+  std::map<std::string, attention::ParameterValue> parameters;  // as given; completed and checked here
+  std::vector<HostArray> arguments;     // q, k, v: [h, n, d_head]; or x: [n, d_model] for a mixer
+  std::vector<double> mask;             // [n]; empty: all real
+  std::vector<double> output_gradient;  // of the output's shape; empty: no gradients
+  engine::Dtype dtype = engine::Dtype::f32;
+  engine::Kernels kernels = engine::Kernels::fused;
+  bool causal = false;
+  int64_t nominal_length = 0;           // 0: n
+  uint64_t seed = 0;
+  bool poison = false;                  // fill the arena with NaN first (tests)
+  /// Values of the mechanism's own parameters by name; those not given are initialised from the seed.
+  std::map<std::string, HostArray> parameter_values;
+};
+
+struct AttendResult {
+  HostArray output;
+  std::vector<HostArray> gradients;             // of the arguments, in order
+  std::map<std::string, HostArray> parameters;  // the mechanism's own
+  std::map<std::string, HostArray> parameter_gradients;
+  int64_t arena_bytes = 0;
+};
+
+/// Throws UsageError for shapes that do not fit each other or the mechanism.
+AttendResult attend(const AttendRequest& request);
+
+}  // namespace lra::harness

@@ -1,0 +1,147 @@
+#include "harness/checkpoint.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/errors.h"
+#include "engine/io/safetensors.h"
+
+namespace lra::harness {
+namespace {
+
+constexpr const char* kFormat = "lra-checkpoint-1";
+
+std::vector<int64_t> dims_of(const engine::Shape& shape) {
+  std::vector<int64_t> dims;
+  for (int axis = 0; axis < shape.rank(); ++axis) dims.push_back(shape[axis]);
+  return dims;
+}
+
+void add_tensors(std::vector<io::SafetensorsTensor>& tensors, const std::string& prefix,
+                 const engine::Parameters& parameters, std::span<const float> flat) {
+  for (const engine::Parameter& parameter : parameters.list())
+    tensors.push_back(io::make_tensor<float>(
+        prefix + parameter.name, dims_of(parameter.shape),
+        flat.subspan(static_cast<size_t>(parameter.offset), static_cast<size_t>(parameter.shape.elements()))));
+}
+
+void read_tensors(const io::SafetensorsFile& file, const std::string& prefix, const engine::Parameters& parameters,
+                  std::span<float> flat) {
+  for (const engine::Parameter& parameter : parameters.list()) {
+    const std::string name = prefix + parameter.name;
+    const io::SafetensorsTensor& tensor = file.at(name);
+    if (tensor.shape != dims_of(parameter.shape))
+      throw RunError(fmt::format("[checkpoint] {}: tensor {} has another shape than the model's {}",
+                                 file.path().string(), name, parameter.shape.to_string()),
+                     "use the configuration it was trained with (config.json beside it)");
+    const std::vector<float> values = file.values<float>(name);
+    std::copy(values.begin(), values.end(), flat.begin() + parameter.offset);
+  }
+}
+
+nlohmann::json tally_json(const Tally& tally) {
+  return {{"loss_sum", tally.loss_sum},
+          {"correct", tally.correct},
+          {"examples", tally.examples},
+          {"tokens", tally.tokens},
+          {"executed_tokens", tally.executed_tokens}};
+}
+
+Tally tally_from(const nlohmann::json& json) {
+  return {.loss_sum = json.at("loss_sum"),
+          .correct = json.at("correct"),
+          .examples = json.at("examples"),
+          .tokens = json.at("tokens"),
+          .executed_tokens = json.at("executed_tokens")};
+}
+
+nlohmann::json state_json(const RunState& state) {
+  return {{"step", state.step},
+          {"metrics_bytes", state.metrics_bytes},
+          {"best", {{"step", state.best.step}, {"accuracy", state.best.accuracy}, {"loss", state.best.loss}}},
+          {"last_validation_accuracy", state.last_validation_accuracy},
+          {"last_validation_loss", state.last_validation_loss},
+          {"since_log", tally_json(state.since_log)},
+          {"since_evaluation", tally_json(state.since_evaluation)},
+          {"last_window", tally_json(state.last_window)},
+          {"all", tally_json(state.all)},
+          {"model_flops", state.model_flops},
+          {"longest_rows", state.longest_rows},
+          {"wall_s", state.wall_s}};
+}
+
+RunState state_from(const nlohmann::json& json) {
+  return {.step = json.at("step"),
+          .metrics_bytes = json.at("metrics_bytes"),
+          .best = {.step = json.at("best").at("step"),
+                   .accuracy = json.at("best").at("accuracy"),
+                   .loss = json.at("best").at("loss")},
+          .last_validation_accuracy = json.at("last_validation_accuracy"),
+          .last_validation_loss = json.at("last_validation_loss"),
+          .since_log = tally_from(json.at("since_log")),
+          .since_evaluation = tally_from(json.at("since_evaluation")),
+          .last_window = tally_from(json.at("last_window")),
+          .all = tally_from(json.at("all")),
+          .model_flops = json.at("model_flops"),
+          .longest_rows = json.at("longest_rows"),
+          .wall_s = json.at("wall_s")};
+}
+
+std::string metadata_of(const io::SafetensorsFile& file, const std::string& key) {
+  const auto found = file.metadata().find(key);
+  if (found == file.metadata().end())
+    throw DataError(fmt::format("[checkpoint] {} has no metadata `{}`", file.path().string(), key),
+                    "it is not a checkpoint of this program, or it is damaged: start again with --force");
+  return found->second;
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const std::string& config_hash, const RunState& state,
+                     Learner& learner) {
+  const engine::Parameters& parameters = learner.model().parameters();
+  std::vector<io::SafetensorsTensor> tensors;
+  add_tensors(tensors, "", parameters, learner.weights());
+  add_tensors(tensors, "opt/m/", parameters, learner.first_moments());
+  add_tensors(tensors, "opt/v/", parameters, learner.second_moments());
+  io::write_safetensors(path, tensors,
+                        {{"format", kFormat},
+                         {"config_hash", config_hash},
+                         {"step", std::to_string(state.step)},
+                         {"state", state_json(state).dump()}});
+}
+
+void save_weights(const std::filesystem::path& path, const std::string& config_hash, int64_t step, Learner& learner) {
+  std::vector<io::SafetensorsTensor> tensors;
+  add_tensors(tensors, "", learner.model().parameters(), learner.weights());
+  io::write_safetensors(path, tensors,
+                        {{"format", kFormat}, {"config_hash", config_hash}, {"step", std::to_string(step)}});
+}
+
+RunState load_checkpoint(const std::filesystem::path& path, const std::string& config_hash, Learner& learner) {
+  const io::SafetensorsFile file(path);
+  if (const std::string theirs = metadata_of(file, "config_hash"); theirs != config_hash)
+    throw RunError(fmt::format("[checkpoint] {} is of configuration {}, this run is {}", path.string(), theirs, config_hash),
+                   "resume with the configuration it was started with, or start again with --force");
+  const std::string text = metadata_of(file, "state");
+  RunState state;
+  try {
+    state = state_from(nlohmann::json::parse(text));
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(fmt::format("[checkpoint] {}: damaged state: {}", path.string(), error.what()),
+                    "start again with --force");
+  }
+  const engine::Parameters& parameters = learner.model().parameters();
+  read_tensors(file, "", parameters, learner.weights());
+  read_tensors(file, "opt/m/", parameters, learner.first_moments());
+  read_tensors(file, "opt/v/", parameters, learner.second_moments());
+  return state;
+}
+
+void load_weights(const std::filesystem::path& path, const engine::Parameters& parameters, std::span<float> weights) {
+  read_tensors(io::SafetensorsFile(path), "", parameters, weights);
+}
+
+}  // namespace lra::harness

@@ -1,0 +1,188 @@
+// lra attend: one mechanism on arrays from files, forward and backward.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "engine/errors.h"
+#include "engine/io/npy.h"
+#include "engine/io/safetensors.h"
+#include "harness/attend.h"
+#include "harness/commands/command.h"
+#include "harness/config.h"
+#include "harness/model/model.h"
+
+namespace lra::harness {
+namespace {
+
+struct AttendFlags {
+  std::string attention, q, k, v, x, mask, out;
+  std::string grad_out, grad_q, grad_k, grad_v, grad_x;
+  std::string dtype = "f32", kernels = "fused";
+  std::string parameters, parameters_out;
+  std::vector<std::string> assignments;
+  int64_t nominal_length = 0;
+  uint64_t seed = 0;
+};
+
+HostArray read_array(const std::string& path) {
+  const io::NpyArray array(path);
+  if (array.shape().size() > engine::kMaxRank)
+    throw UsageError(fmt::format("[attend] {} has {} axes", path, array.shape().size()), "at most 4 are possible");
+  HostArray host{.shape = engine::Shape(array.shape()), .values = {}};
+  const auto copy = [&](const auto values) { host.values.assign(values.begin(), values.end()); };
+  switch (array.type()) {
+    case io::NpyType::kFloat32:
+      copy(array.as<float>());
+      break;
+    case io::NpyType::kFloat64:
+      copy(array.as<double>());
+      break;
+    case io::NpyType::kBool:
+    case io::NpyType::kUint8:
+      copy(array.as<uint8_t>());
+      break;
+    case io::NpyType::kInt32:
+      copy(array.as<int32_t>());
+      break;
+    case io::NpyType::kInt64:
+      copy(array.as<int64_t>());
+      break;
+    default:
+      throw UsageError(fmt::format("[attend] {} holds {}", path, io::type_name(array.type())),
+                       "save it as float32 or float64 (a mask may also be bool, uint8, int32 or int64)");
+  }
+  return host;
+}
+
+HostArray read_float_array(const std::string& path) {
+  const io::NpyArray array(path);
+  if (array.type() != io::NpyType::kFloat32 && array.type() != io::NpyType::kFloat64)
+    throw UsageError(fmt::format("[attend] {} holds {}", path, io::type_name(array.type())),
+                     "save it as float32 or float64, e.g. numpy.save(path, x.astype('f4'))");
+  return read_array(path);
+}
+
+void write_array(const std::string& path, const HostArray& array, engine::Dtype dtype) {
+  std::vector<int64_t> shape;
+  for (int axis = 0; axis < array.shape.rank(); ++axis) shape.push_back(array.shape[axis]);
+  if (dtype == engine::Dtype::f64) {
+    io::write_npy<double>(path, shape, array.values);
+  } else {
+    const std::vector<float> rounded(array.values.begin(), array.values.end());
+    io::write_npy<float>(path, shape, rounded);
+  }
+}
+
+/// Reads `--set attention.key=value`; other sections have no meaning here.
+void apply_assignments(const AttendFlags& flags, AttendRequest& request) {
+  TrainConfig config;
+  config.attention.name = flags.attention;
+  for (const std::string& assignment : flags.assignments) {
+    if (!assignment.starts_with("attention."))
+      throw UsageError(fmt::format("[attend] --set {}: only attention.* has a meaning here", assignment),
+                       "for example --set attention.causal=true");
+    set_assignment(config, assignment);
+  }
+  request.parameters = attention_parameters(config);
+  request.causal = config.attention.causal;
+}
+
+std::map<std::string, HostArray> read_parameters(const std::string& path) {
+  std::map<std::string, HostArray> values;
+  const io::SafetensorsFile file(path);
+  for (const io::SafetensorsTensor& tensor : file.tensors()) {
+    HostArray& array = values[tensor.name];
+    array.shape = engine::Shape(tensor.shape);
+    if (tensor.type == io::SafetensorsType::kF64) {
+      array.values = file.values<double>(tensor.name);
+    } else {
+      const std::vector<float> narrow = file.values<float>(tensor.name);
+      array.values.assign(narrow.begin(), narrow.end());
+    }
+  }
+  return values;
+}
+
+void write_parameters(const std::string& path, const AttendResult& result) {
+  std::vector<io::SafetensorsTensor> tensors;
+  const auto add = [&](const std::string& prefix, const std::map<std::string, HostArray>& arrays) {
+    for (const auto& [name, array] : arrays) {
+      std::vector<int64_t> shape;
+      for (int axis = 0; axis < array.shape.rank(); ++axis) shape.push_back(array.shape[axis]);
+      tensors.push_back(io::make_tensor<double>(prefix + name, shape, array.values));
+    }
+  };
+  add("", result.parameters);
+  add("grad/", result.parameter_gradients);
+  io::write_safetensors(path, tensors);
+}
+
+template <class T>
+T choose(const std::string& flag, const std::string& text, const std::map<std::string, T>& choices) {
+  const auto found = choices.find(text);
+  if (found != choices.end()) return found->second;
+  std::vector<std::string> known;
+  for (const auto& [name, value] : choices) known.push_back(name);
+  throw UsageError(fmt::format("[attend] {} {}", flag, text), suggest(text, known));
+}
+
+void run_attend(const AttendFlags& flags) {
+  AttendRequest request{.attention = flags.attention,
+                        .dtype = choose<engine::Dtype>("--dtype", flags.dtype,
+                                                       {{"f32", engine::Dtype::f32}, {"f64", engine::Dtype::f64}}),
+                        .kernels = choose<engine::Kernels>("--kernels", flags.kernels,
+                                                           {{"plain", engine::Kernels::plain},
+                                                            {"fused", engine::Kernels::fused}}),
+                        .nominal_length = flags.nominal_length,
+                        .seed = flags.seed};
+  apply_assignments(flags, request);
+  for (const std::string& path : {flags.q, flags.k, flags.v, flags.x})
+    if (!path.empty()) request.arguments.push_back(read_float_array(path));
+  if (!flags.mask.empty()) request.mask = read_array(flags.mask).values;
+  if (!flags.grad_out.empty()) request.output_gradient = read_float_array(flags.grad_out).values;
+  if (!flags.parameters.empty()) request.parameter_values = read_parameters(flags.parameters);
+
+  const std::vector<std::string> gradient_files =
+      flags.x.empty() ? std::vector{flags.grad_q, flags.grad_k, flags.grad_v} : std::vector{flags.grad_x};
+  for (const std::string& file : gradient_files)
+    if (!file.empty() && flags.grad_out.empty())
+      throw UsageError(fmt::format("[attend] {} asks for a gradient without --grad-out", file),
+                       "give the gradient of the output with --grad-out go.npy");
+  const AttendResult result = attend(request);
+  write_array(flags.out, result.output, request.dtype);
+  for (size_t i = 0; i < gradient_files.size(); ++i)
+    if (!gradient_files[i].empty()) write_array(gradient_files[i], result.gradients[i], request.dtype);
+  if (!flags.parameters_out.empty()) write_parameters(flags.parameters_out, result);
+}
+
+}  // namespace
+
+void add_attend_command(CLI::App& app, int&) {
+  const auto flags = std::make_shared<AttendFlags>();
+  CLI::App* command = app.add_subcommand("attend", "run one mechanism on arrays from .npy files");
+  command->add_option("--attention", flags->attention, "mechanism, see `lra list attention`")->required();
+  command->add_option("--q", flags->q, "queries [h, n, d_head]");
+  command->add_option("--k", flags->k, "keys [h, n, d_head]");
+  command->add_option("--v", flags->v, "values [h, n, d_head]");
+  command->add_option("--x", flags->x, "for mixers: [n, d_model]");
+  command->add_option("--mask", flags->mask, "[n], 1 = real token, 0 = pad (default: all real)");
+  command->add_option("--out", flags->out, "output file")->required();
+  command->add_option("--grad-out", flags->grad_out, "gradient of the output, to be carried back");
+  command->add_option("--grad-q", flags->grad_q, "where the gradient of q goes");
+  command->add_option("--grad-k", flags->grad_k, "where the gradient of k goes");
+  command->add_option("--grad-v", flags->grad_v, "where the gradient of v goes");
+  command->add_option("--grad-x", flags->grad_x, "where the gradient of x goes");
+  command->add_option("--dtype", flags->dtype, "f32 or f64")->capture_default_str();
+  command->add_option("--kernels", flags->kernels, "fused (as in training; f32) or plain")->capture_default_str();
+  command->add_option("--set", flags->assignments, "attention.key=value, repeatable")->expected(1)->take_all();
+  command->add_option("--nominal-length", flags->nominal_length, "the task's length, e.g. cosFormer's M (default: n)");
+  command->add_option("--parameters", flags->parameters, "safetensors with the mechanism's own parameters");
+  command->add_option("--parameters-out", flags->parameters_out, "where these, and their gradients as grad/…, go");
+  command->add_option("--seed", flags->seed, "of parameters that are not given (default: 0)");
+  command->footer("Example:\n  lra attend --attention cosformer --q q.npy --k k.npy --v v.npy --out o.npy");
+  command->callback([flags] { run_attend(*flags); });
+}
+
+}  // namespace lra::harness

@@ -1,0 +1,121 @@
+// lra bench: steps/s, tokens/s, MFU and memory of mechanisms over sequence lengths.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/errors.h"
+#include "engine/io/file.h"
+#include "harness/bench.h"
+#include "harness/commands/command.h"
+#include "harness/commands/options.h"
+#include "harness/environment.h"
+#include "harness/progress.h"
+#include "harness/signals.h"
+#include "reports/text_report.h"
+#include "tasks/registry.h"
+
+namespace lra::harness {
+namespace {
+
+struct BenchFlags {
+  std::string task, preset;
+  std::vector<std::string> attentions, assignments;
+  std::vector<int64_t> lengths;
+  std::string mode = "train", json;
+  int64_t batch = 0;
+  double dropout = -1;
+  BenchOptions options;
+  MachineFlags machine;
+};
+
+/// The benchmark's efficiency study uses byte-level Text; its shape is taken from whichever task is there.
+std::string default_task() { return tasks::find_task("text") != nullptr ? "text" : tasks::all_tasks().front()->facts().name; }
+
+std::vector<ResolvedConfig> configurations(const BenchFlags& flags, int64_t length) {
+  std::vector<ResolvedConfig> resolved;
+  for (const std::string& attention : flags.attentions) {
+    ConfigRequest request{.task = flags.task.empty() ? default_task() : flags.task,
+                          .attention = attention,
+                          .preset = flags.preset,
+                          .assignments = flags.assignments,
+                          .sequence_length = length};
+    if (flags.batch != 0) request.assignments.push_back(fmt::format("train.batch_size={}", flags.batch));
+    if (flags.dropout >= 0) {
+      request.assignments.push_back(fmt::format("model.dropout={}", flags.dropout));
+      request.assignments.push_back(fmt::format("model.attention_dropout={}", flags.dropout));
+    }
+    resolved.push_back(resolve_config(request));
+    complete_attention_parameters(resolved.back().config);
+  }
+  return resolved;
+}
+
+int run_bench(BenchFlags& flags) {
+  if (flags.mode != "train" && flags.mode != "infer")
+    throw UsageError(fmt::format("[bench] --mode {}", flags.mode), suggest(flags.mode, {"train", "infer"}));
+  flags.options.mode = flags.mode == "train" ? Mode::train : Mode::infer;
+  flags.options.threads = flags.machine.thread_count();
+  flags.options.memory_limit_bytes = flags.machine.memory_limit_bytes();
+  for (const int64_t length : flags.lengths)
+    if (length < 1) throw UsageError(fmt::format("[bench] --length {} is below 1", length), "for example --length 1024,4096");
+  for (const std::string& warning : noise_warnings(flags.options.threads)) log_line("warning: " + warning);
+  // Everything is resolved, hence checked, before the first measurement.
+  std::vector<std::vector<ResolvedConfig>> rounds;
+  for (const int64_t length : flags.lengths) rounds.push_back(configurations(flags, length));
+
+  catch_interrupts();
+  std::vector<reports::ResultRecord> records;
+  nlohmann::ordered_json results = nlohmann::ordered_json::array();
+  for (const std::vector<ResolvedConfig>& round : rounds) {
+    log_line(fmt::format("measuring n = {}", round.front().config.sequence_length));
+    for (reports::ResultRecord& record : bench(round, flags.options, [] { return interrupted_by() != 0; })) {
+      results.push_back(reports::to_json(record));
+      records.push_back(std::move(record));
+    }
+    if (!flags.json.empty() && flags.json != "-")  // after each length: an interrupted sweep keeps what it has
+      io::write_file_atomically(flags.json, nlohmann::ordered_json{{"results", results}}.dump(2) + "\n");
+    if (interrupted_by() != 0) return exit_code_of(interrupted_by());
+  }
+  if (flags.json == "-") {
+    std::cout << nlohmann::ordered_json{{"results", results}}.dump(2) << "\n";
+  } else {
+    std::cout << reports::bench_table(records);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_bench_command(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<BenchFlags>();
+  CLI::App* command = app.add_subcommand("bench", "measure speed and memory on full-length random sequences");
+  command->add_option("--attention", flags->attentions, "mechanisms, comma-separated; measured interleaved")
+      ->required()
+      ->delimiter(',');
+  command->add_option("--length", flags->lengths, "sequence lengths, comma-separated")->required()->delimiter(',');
+  command->add_option("--mode", flags->mode, "train (forward, backward, clipping, optimiser) or infer")
+      ->capture_default_str();
+  command->add_option("--task", flags->task, "task whose shape is used (default: text, or the first there is)");
+  command->add_option("--preset", flags->preset, "preset (default: small)");
+  command->add_option("--batch", flags->batch, "sequences in a step (default: the preset's)");
+  command->add_option("--dropout", flags->dropout, "all dropout rates; 0 to compare with programs that have none");
+  command->add_option("--set", flags->assignments, "key=value, repeatable")->expected(1)->take_all();
+  command->add_option("--warmup-steps", flags->options.warmup_steps, "steps before the timed ones")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 1000));
+  command->add_option("--min-steps", flags->options.min_steps, "timed steps at least")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  command->add_option("--min-time-s", flags->options.min_time_s, "timed seconds at least")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
+  flags->machine.add_to(*command);
+  command->add_option("--json", flags->json, "write the records to this file (- for standard output)");
+  command->footer("Example:\n  lra bench --attention softmax,linear,cosformer --length 1024,4096 --json bench.json");
+  command->callback([flags, &exit_code] { exit_code = run_bench(*flags); });
+}
+
+}  // namespace lra::harness

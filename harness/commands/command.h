@@ -1,0 +1,18 @@
+// What a subcommand of `lra` is: one file in this folder, one function here, one line in main.cc.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace lra::harness {
+
+/// Each adds one subcommand to `app`. The subcommand's callback does the work, throws lra::Error on failure and stores
+/// a code other than 0 in `exit_code` when the work itself ended otherwise (an interrupted or diverged run).
+void add_list_command(CLI::App& app, int& exit_code);
+void add_data_command(CLI::App& app, int& exit_code);
+void add_train_command(CLI::App& app, int& exit_code);
+void add_eval_command(CLI::App& app, int& exit_code);
+void add_attend_command(CLI::App& app, int& exit_code);
+void add_bench_command(CLI::App& app, int& exit_code);
+void add_selftest_command(CLI::App& app, int& exit_code);
+
+}  // namespace lra::harness

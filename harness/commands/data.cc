@@ -1,0 +1,229 @@
+// `lra data`: generates, imports, verifies, describes and exports prepared datasets.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/errors.h"
+#include "harness/commands/command.h"
+#include "harness/commands/options.h"
+#include "harness/progress.h"
+#include "harness/signals.h"
+#include "tasks/dataset.h"
+#include "tasks/export.h"
+#include "tasks/location.h"
+#include "tasks/registry.h"
+#include "tasks/summary.h"
+
+namespace lra::harness {
+namespace {
+
+/// The flags of all subcommands; each reads its own.
+struct DataFlags {
+  std::string task;
+  std::string data;
+  uint64_t seed = 0;
+  int threads = 0;
+  std::optional<int64_t> train;
+  std::optional<int64_t> validation;
+  std::optional<int64_t> test;
+  std::vector<std::string> settings;
+  bool force = false;
+  std::string from;
+  bool json = false;
+  std::string split;
+  std::string format;
+  std::string output;
+};
+
+/// Thrown out of the work by its progress reports, so that the work cleans up after itself.
+struct Interrupted {
+  int signal_number = 0;
+};
+
+/// A progress bar that starts with the first report, which is when the total is known. From its construction on, a
+/// signal stops the work at its next report.
+class LazyProgress {
+ public:
+  LazyProgress(std::string label, std::string unit) : label_(std::move(label)), unit_(std::move(unit)) {
+    catch_interrupts();
+  }
+
+  tasks::ProgressFn reporter() {
+    return [this](uint64_t done, uint64_t total) {
+      if (!bar_) bar_ = std::make_unique<Progress>(label_, total, unit_);
+      bar_->update(done);
+      if (const int signal_number = interrupted_by(); signal_number != 0) throw Interrupted{signal_number};
+    };
+  }
+
+  void finish() {
+    if (bar_) bar_->finish();
+  }
+
+ private:
+  std::string label_;
+  std::string unit_;
+  std::unique_ptr<Progress> bar_;
+};
+
+void print_result(const std::string& text) {
+  if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0) {
+    throw ResourceError("cannot write to standard output", "check where it is redirected to");
+  }
+}
+
+tasks::ParameterTexts parse_settings(const std::vector<std::string>& settings) {
+  tasks::ParameterTexts texts;
+  for (const std::string& setting : settings) {
+    const size_t equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      throw UsageError(fmt::format("--set {} is not key=value", setting), "for example --set task.max_length=1000");
+    }
+    const std::string key = setting.substr(0, equals);
+    if (!texts.emplace(key, setting.substr(equals + 1)).second) {
+      throw UsageError(fmt::format("--set {} is given twice", key), "give each key once");
+    }
+  }
+  return texts;
+}
+
+/// What was made, in one line a script can read.
+void print_dataset(const tasks::Dataset& dataset) {
+  const tasks::SplitSizes& examples = dataset.manifest().examples;
+  print_result(fmt::format("{}: {} train, {} validation, {} test examples, {} bytes, dataset_sha256 {}\n",
+                           dataset.directory().string(), examples.train, examples.validation, examples.test,
+                           dataset.disk_bytes(), dataset.manifest().dataset_sha256));
+}
+
+void run_generate(const DataFlags& flags) {
+  const tasks::Task& task = tasks::task_named(flags.task);
+  const std::filesystem::path data_dir = tasks::data_directory(flags.data);
+  const tasks::SplitSizes& defaults = task.facts().default_examples;
+  const tasks::GenerateOptions options{.seed = flags.seed,
+                                       .threads = flags.threads,
+                                       .examples = {.train = flags.train.value_or(defaults.train),
+                                                    .validation = flags.validation.value_or(defaults.validation),
+                                                    .test = flags.test.value_or(defaults.test)},
+                                       .parameters = parse_settings(flags.settings),
+                                       .force = flags.force};
+  LazyProgress progress(fmt::format("generate {}", flags.task), "examples");
+  task.generate(options, data_dir, progress.reporter());
+  progress.finish();
+  print_dataset(tasks::Dataset::open(data_dir, flags.task));
+}
+
+void run_import(const DataFlags& flags) {
+  const tasks::Task& task = tasks::task_named(flags.task);
+  const std::filesystem::path data_dir = tasks::data_directory(flags.data);
+  const tasks::ImportOptions options{
+      .from = flags.from, .parameters = parse_settings(flags.settings), .force = flags.force};
+  LazyProgress progress(fmt::format("import {}", flags.task), "bytes");
+  task.import(options, data_dir, progress.reporter());
+  progress.finish();
+  print_dataset(tasks::Dataset::open(data_dir, flags.task));
+}
+
+tasks::Dataset open_dataset(const DataFlags& flags) {
+  return tasks::Dataset::open(tasks::data_directory(flags.data), tasks::task_named(flags.task).facts().name);
+}
+
+void run_verify(const DataFlags& flags) {
+  const tasks::Dataset dataset = open_dataset(flags);
+  LazyProgress progress(fmt::format("verify {}", flags.task), "bytes");
+  dataset.verify(progress.reporter());
+  progress.finish();
+  print_result(fmt::format("{}: all {} arrays match dataset.json, dataset_sha256 {}\n", dataset.directory().string(),
+                           dataset.manifest().arrays.size(), dataset.manifest().dataset_sha256));
+}
+
+void run_info(const DataFlags& flags) {
+  const tasks::Task& task = tasks::task_named(flags.task);
+  const tasks::Dataset dataset = open_dataset(flags);
+  print_result(flags.json ? tasks::summary_json(task, dataset) : tasks::summary_table(task, dataset));
+}
+
+void run_export(const DataFlags& flags) {
+  const tasks::Task& task = tasks::task_named(flags.task);
+  const tasks::SplitName split = tasks::parse_split(flags.split);
+  const tasks::Dataset dataset = open_dataset(flags);
+  LazyProgress progress(fmt::format("export {} {}", flags.task, flags.split), "examples");
+  std::string written = flags.output;
+  if (flags.format == "tsv") {
+    tasks::export_tsv(task, dataset.split(split), flags.output, progress.reporter());
+  } else if (flags.format == "npy") {
+    tasks::export_npy(dataset, split, flags.output, progress.reporter());
+    written += "\n" + tasks::labels_path(flags.output).string();
+  } else if (flags.format == "png") {
+    task.export_images(dataset.split(split), flags.output, progress.reporter());
+  } else {
+    throw UsageError(fmt::format("there is no format `{}`", flags.format),
+                     suggest(flags.format, {"tsv", "npy", "png"}));
+  }
+  progress.finish();
+  print_result(written + "\n");
+}
+
+using Run = void (*)(const DataFlags&);
+
+/// One subcommand with what they all share: TASK, --data, and running at the end of parsing.
+CLI::App& add_subcommand(CLI::App& data, const std::shared_ptr<DataFlags>& flags, const char* name,
+                         const char* description, Run run, int& exit_code) {
+  CLI::App& command = *data.add_subcommand(name, description);
+  command.add_option("task", flags->task, "Task, e.g. listops (see `lra list tasks`)")->required();
+  add_data_flag(command, flags->data);
+  command.callback([flags, run, &exit_code] {
+    try {
+      run(*flags);
+    } catch (const Interrupted& interrupted) {
+      log_line("interrupted; nothing was written");
+      exit_code = exit_code_of(interrupted.signal_number);
+    }
+  });
+  return command;
+}
+
+void add_making_flags(CLI::App& command, DataFlags& flags) {
+  command.add_option("--set", flags.settings, "A parameter of the task as key=value, e.g. task.max_length=1000")
+      ->allow_extra_args(false);
+  command.add_flag("--force", flags.force, "Replace the dataset that is there");
+}
+
+}  // namespace
+
+void add_data_command(CLI::App& app, int& exit_code) {
+  CLI::App& data = *app.add_subcommand("data", "Generate, import, verify, describe and export prepared datasets");
+  data.require_subcommand(1);
+  const auto flags = std::make_shared<DataFlags>();
+
+  CLI::App& generate =
+      add_subcommand(data, flags, "generate", "Generate a dataset from a seed", run_generate, exit_code);
+  generate.add_option("--seed", flags->seed, "Seed; equal seeds give equal bytes")->capture_default_str();
+  generate.add_option("--threads", flags->threads, "Threads; the bytes do not depend on them [every processor]");
+  generate.add_option("--train", flags->train, "Examples of the train split [as published]");
+  generate.add_option("--validation", flags->validation, "Examples of the validation split [as published]");
+  generate.add_option("--test", flags->test, "Examples of the test split [as published]");
+  add_making_flags(generate, *flags);
+
+  CLI::App& import = add_subcommand(data, flags, "import", "Convert the official files", run_import, exit_code);
+  import.add_option("--from", flags->from, "Where the official files were unpacked")->required();
+  add_making_flags(import, *flags);
+
+  add_subcommand(data, flags, "verify", "Compare every array with its hash", run_verify, exit_code);
+
+  CLI::App& info =
+      add_subcommand(data, flags, "info", "Sizes, lengths, labels, baselines and hashes", run_info, exit_code);
+  info.add_flag("--json", flags->json, "As JSON");
+
+  CLI::App& exporting =
+      add_subcommand(data, flags, "export", "Write a split for other programs", run_export, exit_code);
+  exporting.add_option("--split", flags->split, "train, validation or test")->required();
+  exporting.add_option("--format", flags->format, "tsv (official text), npy (padded arrays) or png")->required();
+  exporting.add_option("--output", flags->output, "File (png: directory) to write")->required();
+}
+
+}  // namespace lra::harness

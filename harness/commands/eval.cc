@@ -1,0 +1,108 @@
+// lra eval: the accuracy of a finished or started run on one split, every example once.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "engine/errors.h"
+#include "harness/checkpoint.h"
+#include "harness/commands/command.h"
+#include "harness/commands/options.h"
+#include "harness/examples.h"
+#include "harness/presets.h"
+#include "harness/record_builder.h"
+#include "harness/run_directory.h"
+#include "reports/statistics.h"
+#include "tasks/location.h"
+
+namespace lra::harness {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct EvalFlags {
+  MachineFlags machine;
+  std::string run;
+  std::string split = "test";
+  std::string data;
+  bool json = false;
+};
+
+/// The weights that the run's record stands for: the best ones, or the last where the preset selects those.
+fs::path weights_of(const fs::path& run, const TrainConfig& config) {
+  const fs::path best = run / "checkpoint" / "best.safetensors", last = run / "checkpoint" / "last.safetensors";
+  const fs::path& chosen = config.train.selection == Selection::kBestValidation ? best : last;
+  if (!fs::exists(chosen))
+    throw DataError(fmt::format("[eval] {} does not exist", chosen.string()),
+                    "train the run first (`lra train …`, or go on with --resume)");
+  return chosen;
+}
+
+int run_eval(const EvalFlags& flags) {
+  const fs::path run = flags.run;
+  if (!fs::is_regular_file(run / "config.json"))
+    throw DataError(fmt::format("[eval] {} holds no config.json", run.string()),
+                    "give a run directory, as `lra train` prints it at its end");
+  const tasks::SplitName split = tasks::parse_split(flags.split);
+  ResolvedConfig resolved = resolve_config({.config_file = run / "config.json"});
+  complete_attention_parameters(resolved.config);
+  const TrainConfig& config = resolved.config;
+  const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), config.task.name);
+  const SplitExamples examples(dataset.split(split), config.sequence_length);
+  if (examples.size() == 0)
+    throw UsageError(fmt::format("[eval] the {} split is empty", flags.split), "`lra data info` shows the splits");
+  std::vector<int64_t> lengths;
+  for (int64_t i = 0; i < examples.size(); ++i) lengths.push_back(examples.length(i));
+
+  Model model(config, {.vocab_size = dataset.vocab_size(), .num_classes = dataset.num_classes()}, engine::Dtype::f32,
+              config.train.kernels == Kernels::kPlain ? engine::Kernels::plain : engine::Kernels::fused);
+  Learner learner(model,
+                  {.threads = flags.machine.thread_count(), .memory_limit_bytes = flags.machine.memory_limit_bytes()},
+                  {}, lengths);
+  const fs::path weights = weights_of(run, config);
+  load_weights(weights, model.parameters(), learner.weights());
+  const Tally tally = learner.evaluate(examples);
+  const reports::Interval interval = reports::wilson_interval(tally.correct, tally.examples);
+  reports::ResultRecord baselines;
+  baselines.task.name = config.task.name;
+  describe_dataset(baselines, dataset);
+
+  if (flags.json) {
+    const nlohmann::ordered_json json = {{"split", flags.split},
+                                         {"weights", weights.string()},
+                                         {"accuracy", tally.accuracy()},
+                                         {"correct", tally.correct},
+                                         {"total", tally.examples},
+                                         {"wilson95", {interval.low, interval.high}},
+                                         {"loss", tally.loss()},
+                                         {"majority_baseline", baselines.task.majority_baseline.value_or(0)},
+                                         {"shortcut_baselines", baselines.task.shortcut_baselines}};
+    std::cout << json.dump(2) << "\n";
+    return kExitOk;
+  }
+  std::cout << fmt::format("{} accuracy {:.2f} %  [{:.2f}, {:.2f}]  ({} of {})  loss {:.4f}\n", flags.split,
+                           100 * tally.accuracy(), 100 * interval.low, 100 * interval.high, tally.correct,
+                           tally.examples, tally.loss());
+  std::cout << fmt::format("  beside it: majority class {:.2f} %\n", 100 * baselines.task.majority_baseline.value_or(0));
+  for (const auto& [name, accuracy] : baselines.task.shortcut_baselines)
+    std::cout << fmt::format("  beside it: {} {:.2f} %\n", name, 100 * accuracy);
+  std::cout << "weights " << weights.string() << "\n";
+  return kExitOk;
+}
+
+}  // namespace
+
+void add_eval_command(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<EvalFlags>();
+  CLI::App* command = app.add_subcommand("eval", "evaluate a run's weights on a split");
+  command->add_option("RUN", flags->run, "run directory")->required();
+  command->add_option("--split", flags->split, "train, validation or test")->capture_default_str();
+  flags->machine.add_to(*command);
+  add_data_flag(*command, flags->data);
+  command->add_flag("--json", flags->json, "print JSON");
+  command->footer("Example:\n  lra eval runs/listops/cosformer/n2000/…/seed0 --split validation");
+  command->callback([flags, &exit_code] { exit_code = run_eval(*flags); });
+}
+
+}  // namespace lra::harness

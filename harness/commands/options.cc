@@ -1,0 +1,55 @@
+#include "harness/commands/options.h"
+
+#include <fmt/format.h>
+
+#include "engine/errors.h"
+#include "harness/environment.h"
+#include "harness/memory.h"
+
+namespace lra::harness {
+
+void ConfigFlags::add_to(CLI::App& command) {
+  command.add_option("--task", request.task, "task, see `lra list tasks`");
+  command.add_option("--attention", request.attention, "mechanism, see `lra list attention`");
+  command.add_option("--preset", request.preset, "preset, see `lra list presets`, or a JSON file (default: small)");
+  command.add_option("--config", config_file, "JSON file of configuration keys, for example a run's config.json");
+  length_option = command.add_option("--length", length, "sequence length n in tokens (default: the preset's)");
+  command.add_option("--set", request.assignments, "key=value, repeatable: any key of `lra train --help-config`")
+      ->expected(1)
+      ->take_all();
+  seed_option = command.add_option("--seed", seed, "seed of weights, dropout and order (default: 0)");
+}
+
+ConfigRequest ConfigFlags::value() const {
+  ConfigRequest asked = request;
+  asked.config_file = config_file;
+  if (*length_option) {
+    if (length < 1) throw UsageError(fmt::format("[--length] {} is below 1 token", length), "give a positive length");
+    asked.sequence_length = length;
+  }
+  if (*seed_option) asked.seed = seed;
+  return asked;
+}
+
+void MachineFlags::add_to(CLI::App& command) {
+  command.add_option("--threads", threads, "worker threads; results do not depend on it (default: usable cores)");
+  command.add_option("--memory-limit", memory_limit, "refuse runs that need more, e.g. 4G (default: what is available)");
+}
+
+int MachineFlags::thread_count() const {
+  constexpr int kMostThreads = 1024;
+  if (threads < 0 || threads > kMostThreads)
+    throw UsageError(fmt::format("[--threads] {} is outside 1..{}", threads, kMostThreads),
+                     "leave it out to use every core of this process");
+  return threads == 0 ? default_threads() : threads;
+}
+
+int64_t MachineFlags::memory_limit_bytes() const {
+  return memory_limit.empty() ? 0 : parse_bytes(memory_limit.c_str());
+}
+
+void add_data_flag(CLI::App& command, std::string& data) {
+  command.add_option("--data", data, "directory of prepared data sets (default: $LRA_DATA, else ~/.cache/lra)");
+}
+
+}  // namespace lra::harness

@@ -1,0 +1,40 @@
+// Flags that several subcommands share, bound to one struct each.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "harness/presets.h"
+
+namespace lra::harness {
+
+/// --task, --attention, --preset, --config, --length, --set, --seed.
+struct ConfigFlags {
+  ConfigRequest request;
+  std::string config_file;
+  int64_t length = 0;
+  uint64_t seed = 0;
+  CLI::Option* length_option = nullptr;
+  CLI::Option* seed_option = nullptr;
+
+  void add_to(CLI::App& command);
+  /// The request as given. Throws UsageError for a length below 1.
+  ConfigRequest value() const;
+};
+
+/// --threads and --memory-limit.
+struct MachineFlags {
+  int threads = 0;
+  std::string memory_limit;
+
+  void add_to(CLI::App& command);
+  /// At least 1; the number of usable cores when not given. Throws UsageError for absurd values.
+  int thread_count() const;
+  /// 0 when not given. Throws UsageError.
+  int64_t memory_limit_bytes() const;
+};
+
+/// --data.
+void add_data_flag(CLI::App& command, std::string& data);
+
+}  // namespace lra::harness

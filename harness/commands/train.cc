@@ -1,0 +1,84 @@
+// lra train: one run of one configuration, resumable, into its run directory.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "harness/commands/command.h"
+#include "harness/commands/options.h"
+#include "harness/model/model.h"
+#include "harness/progress.h"
+#include "harness/signals.h"
+#include "harness/trainer.h"
+#include "reports/text_report.h"
+#include "tasks/location.h"
+#include "tasks/registry.h"
+
+namespace lra::harness {
+namespace {
+
+struct TrainFlags {
+  ConfigFlags config;
+  MachineFlags machine;
+  std::string data;
+  std::string out = "runs";
+  bool resume = false;
+  bool force = false;
+  bool json = false;
+  bool help_config = false;
+};
+
+void check_task(const ResolvedConfig& resolved, const tasks::Dataset& dataset) {
+  const int64_t longest = dataset.manifest().nominal_length;
+  if (resolved.config.sequence_length < longest)
+    log_line(fmt::format("note: sequences of up to {} tokens are cut to {}", longest, resolved.config.sequence_length));
+}
+
+int run_train(const TrainFlags& flags) {
+  if (flags.help_config) {
+    std::cout << config_help();
+    return kExitOk;
+  }
+  const ResolvedConfig resolved = resolve_config(flags.config.value());
+  tasks::task_named(resolved.config.task.name);  // refuses unknown names before anything else
+  attention_parameters(resolved.config);                // and bad parameters of the mechanism
+  const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), resolved.config.task.name);
+  check_task(resolved, dataset);
+  const TrainOutcome outcome = train(resolved, dataset,
+                                     {.out = flags.out,
+                                      .threads = flags.machine.thread_count(),
+                                      .resume = flags.resume,
+                                      .force = flags.force,
+                                      .memory_limit_bytes = flags.machine.memory_limit_bytes()});
+  if (outcome.signal != 0) {
+    log_line(fmt::format("interrupted after a checkpoint in {}; go on with the same command and --resume",
+                         outcome.directory.string()));
+    return exit_code_of(outcome.signal);
+  }
+  std::cout << (flags.json ? reports::to_json(outcome.record).dump(2) + "\n" : reports::run_report(outcome.record));
+  std::cout << std::flush;
+  log_line(fmt::format("run directory: {}", outcome.directory.string()));
+  return outcome.record.status == reports::RunStatus::kDiverged ? kExitRunFailed : kExitOk;
+}
+
+}  // namespace
+
+void add_train_command(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<TrainFlags>();
+  CLI::App* command = app.add_subcommand("train", "train and test one configuration, with record and checkpoints");
+  flags->config.add_to(*command);
+  flags->machine.add_to(*command);
+  add_data_flag(*command, flags->data);
+  command->add_option("--out", flags->out, "where run directories go")->capture_default_str();
+  CLI::Option* resume = command->add_flag("--resume", flags->resume, "go on from the last checkpoint, bit for bit");
+  command->add_flag("--force", flags->force, "start afresh where a run already is")->excludes(resume);
+  command->add_flag("--json", flags->json, "print the record as JSON instead of the report");
+  command->add_flag("--help-config", flags->help_config, "list every configuration key and exit");
+  command->footer(
+      "Example:\n  lra train --task listops --attention cosformer --preset small --data DIR\n"
+      "  lra train --task listops --attention softmax --set train.steps=300 --set train.eval_every=100");
+  command->callback([flags, &exit_code] { exit_code = run_train(*flags); });
+}
+
+}  // namespace lra::harness

@@ -1,0 +1,279 @@
+#include "harness/contract.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "attention/registry.h"
+#include "engine/errors.h"
+#include "engine/random.h"
+
+namespace lra::harness {
+namespace {
+
+using engine::Dtype;
+using engine::Kernels;
+
+constexpr int64_t kHeads = 2, kHeadWidth = 8;
+constexpr double kFiniteDifferenceTolerance = 2e-6;  // f64, step 1e-5: truncation and rounding of central differences
+constexpr double kSinglePrecisionTolerance = 2e-5;   // f32 against f64, relative to the largest element
+
+std::vector<double> random_values(engine::Stream& stream, int64_t count) {
+  std::vector<double> values(static_cast<size_t>(count));
+  // Rounded to f32, so that f32 and f64 kernels get the same numbers; kept away from the kink of ReLU at 0.
+  for (double& value : values) {
+    const double normal = stream.normal();
+    value = static_cast<double>(static_cast<float>(normal + (normal < 0 ? -0.01 : 0.01)));
+  }
+  return values;
+}
+
+double largest(const std::vector<double>& values) {
+  double most = 0;
+  for (const double value : values) most = std::max(most, std::abs(value));
+  return most;
+}
+
+/// Largest difference relative to the largest element of `expected`, or to `scale` where all of `expected` is smaller
+/// (a gradient that cancels to nothing keeps the rounding of its terms); infinity when something is not finite.
+double difference(const std::vector<double>& got, const std::vector<double>& expected, double scale) {
+  double most = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (!std::isfinite(got[i])) return INFINITY;
+    most = std::max(most, std::abs(got[i] - expected[i]));
+  }
+  return most / std::max(scale, largest(expected));
+}
+
+/// Rows of real tokens only: outputs at pads are arbitrary. Arrays are [planes, n, width].
+std::vector<double> real_rows(const HostArray& array, int64_t real) {
+  const int64_t n = array.shape[-2], width = array.shape[-1];
+  std::vector<double> rows;
+  for (int64_t row = 0; row < static_cast<int64_t>(array.values.size()) / width; ++row)
+    if (row % n < real)
+      rows.insert(rows.end(), array.values.begin() + row * width, array.values.begin() + (row + 1) * width);
+  return rows;
+}
+
+class Contract {
+ public:
+  explicit Contract(std::string attention)
+      : attention_(std::move(attention)),
+        mechanism_(attention::find(attention_)),
+        facts_(mechanism_.facts()),
+        repro_(fmt::format("lra selftest --attention {}", attention_)) {}
+
+  std::vector<Finding> run() {
+    std::vector<bool> forms = {false};
+    if (facts_.causal) forms.push_back(true);
+    for (const bool causal : forms) {
+      causal_ = causal;
+      guard("finite_differences", [&] { finite_differences(); });
+      for (const int64_t n : {1, 2, 7, 63, 64, 129, 257}) guard("fused_equals_plain", [&] { fused_equals_plain(n); });
+      guard("padding", [&] { padding(); });
+      guard("repeatable", [&] { repeatable(); });
+    }
+    causal_ = false;
+    guard("arena_growth", [&] { arena_growth(); });
+    guard("refuses_causal", [&] { refuses_causal(); });
+    guard("refuses_unknown_parameter", [&] { refuses_unknown_parameter(); });
+    return std::move(findings_);
+  }
+
+ private:
+  /// A mechanism that throws fails its check, not the suite.
+  template <class F>
+  void guard(const std::string& check, F&& body) {
+    try {
+      body();
+    } catch (const std::exception& error) {
+      add(check, false, fmt::format("threw: {}", error.what()));
+    }
+  }
+  void add(const std::string& check, bool passed, std::string detail) {
+    findings_.push_back({.check = check + (causal_ ? " (causal)" : ""),
+                         .passed = passed,
+                         .detail = std::move(detail),
+                         .repro = repro_});
+  }
+
+  AttendRequest request(int64_t n, int64_t real, uint64_t seed) const {
+    AttendRequest made = random_request(attention_, n, real, seed);
+    made.causal = causal_;
+    return made;
+  }
+
+  /// Central differences of sum(grad_out * out) along random directions, against the gradients, in f64.
+  void finite_differences() {
+    constexpr int64_t kN = 9, kReal = 7;
+    constexpr double kStep = 1e-5;
+    AttendRequest base = request(kN, kReal, 11);
+    base.dtype = Dtype::f64;
+    base.kernels = Kernels::plain;
+    const AttendResult at = attend(base);
+    const auto objective = [&](const AttendRequest& moved) {
+      const AttendResult result = attend(moved);
+      double sum = 0;
+      for (size_t i = 0; i < result.output.values.size(); ++i)
+        sum += result.output.values[i] * base.output_gradient[i];
+      return sum;
+    };
+    double worst = 0;
+    for (size_t argument = 0; argument < base.arguments.size(); ++argument) {
+      const size_t elements = base.arguments[argument].values.size();
+      for (size_t element = 0; element < elements; ++element) {
+        AttendRequest moved = base;
+        moved.arguments[argument].values[element] += kStep;
+        const double up = objective(moved);
+        moved.arguments[argument].values[element] -= 2 * kStep;
+        const double slope = (up - objective(moved)) / (2 * kStep);
+        const double scale = std::max(1.0, largest(at.gradients[argument].values));
+        worst = std::max(worst, std::abs(slope - at.gradients[argument].values[element]) / scale);
+      }
+    }
+    add("finite_differences", worst <= kFiniteDifferenceTolerance, fmt::format("largest relative error {:.2e}", worst));
+  }
+
+  /// The production f32 kernels against the plain definition in f64, output and all gradients, in poisoned memory.
+  void fused_equals_plain(int64_t n) {
+    const int64_t real = n > 4 ? n - n / 5 : n;
+    AttendRequest plain = request(n, real, static_cast<uint64_t>(n));
+    plain.dtype = Dtype::f64;
+    plain.kernels = Kernels::plain;
+    const AttendResult expected = attend(plain);
+    AttendRequest fused = plain;
+    fused.dtype = Dtype::f32;
+    fused.kernels = Kernels::fused;
+    fused.poison = true;
+    const AttendResult got = attend(fused);
+    const double scale = largest(real_rows(expected.output, real));
+    double worst = difference(real_rows(got.output, real), real_rows(expected.output, real), scale);
+    for (size_t i = 0; i < got.gradients.size(); ++i)
+      worst = std::max(worst, difference(got.gradients[i].values, expected.gradients[i].values, scale));
+    add(fmt::format("fused_equals_plain n={} real={}", n, real), worst <= kSinglePrecisionTolerance,
+        fmt::format("largest relative error {:.2e} (output, gradients)", worst));
+  }
+
+  /// Padding changes nothing: content of pads is ignored, gets no gradient, and more pads give the same numbers.
+  void padding() {
+    constexpr int64_t kN = 40, kReal = 27;
+    if (facts_.length_semantics == attention::LengthSemantics::padded || !facts_.padding_mask) return;
+    for (const bool fused : {false, true}) {
+      AttendRequest base = request(kN, kReal, 5);
+      base.dtype = fused ? Dtype::f32 : Dtype::f64;
+      base.kernels = fused ? Kernels::fused : Kernels::plain;
+      base.nominal_length = 64;
+      const AttendResult expected = attend(base);
+      AttendRequest other = base;
+      for (HostArray& argument : other.arguments) scribble_pads(argument, kReal);
+      const AttendResult scribbled = attend(other);
+      const double tolerance = fused ? kSinglePrecisionTolerance : 1e-12;
+      const double scale = largest(real_rows(expected.output, kReal));
+      const double change = difference(real_rows(scribbled.output, kReal), real_rows(expected.output, kReal), scale);
+      const AttendResult exact = attend(cut(base, kReal));
+      const double shift = difference(real_rows(expected.output, kReal), exact.output.values, scale);
+      double leaked = 0;
+      for (const HostArray& gradient : expected.gradients) leaked = std::max(leaked, largest(pad_rows(gradient, kReal)));
+      add(fused ? "padding f32" : "padding f64", change <= tolerance && shift <= tolerance && leaked == 0,
+          fmt::format("content of pads changes the output by {:.1e}, their number by {:.1e}, gradient at pads {:.1e}",
+                      change, shift, leaked));
+    }
+  }
+
+  void repeatable() {
+    AttendRequest base = request(33, 30, 3);
+    const AttendResult first = attend(base), second = attend(base);
+    bool equal = first.output.values == second.output.values;
+    for (size_t i = 0; i < first.gradients.size(); ++i)
+      equal = equal && first.gradients[i].values == second.gradients[i].values;
+    add("repeatable", equal, "two runs with one seed, bit for bit");
+  }
+
+  /// Arena bytes from n to 4n, against the declared exponent (of the production kernels, with gradients).
+  void arena_growth() {
+    constexpr int64_t kShort = 1024, kLong = 4096;
+    constexpr double kSlack = 0.15;  // tiles and states that do not grow with n
+    const auto bytes = [&](int64_t n) { return static_cast<double>(attend(request(n, n, 1)).arena_bytes); };
+    const double exponent = std::log(bytes(kLong) / bytes(kShort)) / std::log(4.0);
+    add("arena_growth", exponent <= facts_.growth_exponent_memory + kSlack,
+        fmt::format("arena bytes grow as n^{:.2f}, declared {}", exponent, facts_.growth_exponent_memory));
+  }
+
+  void refuses_causal() {
+    if (facts_.causal) return;
+    AttendRequest causal = request(8, 8, 1);
+    causal.causal = true;
+    expect_usage_error("refuses_causal", causal);
+  }
+
+  void refuses_unknown_parameter() {
+    AttendRequest unknown = request(8, 8, 1);
+    unknown.parameters["no_such_parameter"] = int64_t{1};
+    expect_usage_error("refuses_unknown_parameter", unknown);
+  }
+
+  void expect_usage_error(const std::string& check, const AttendRequest& bad) {
+    try {
+      attend(bad);
+      add(check, false, "was accepted");
+    } catch (const UsageError& error) {
+      add(check, true, error.what());
+    }
+  }
+
+  static void scribble_pads(HostArray& array, int64_t real) {
+    const int64_t n = array.shape[-2], width = array.shape[-1];
+    for (size_t i = 0; i < array.values.size(); ++i)
+      if (static_cast<int64_t>(i) / width % n >= real) array.values[i] = 3.5 - array.values[i];
+  }
+  static std::vector<double> pad_rows(const HostArray& array, int64_t real) {
+    const int64_t n = array.shape[-2], width = array.shape[-1];
+    std::vector<double> rows;
+    for (size_t i = 0; i < array.values.size(); ++i)
+      if (static_cast<int64_t>(i) / width % n >= real) rows.push_back(array.values[i]);
+    return rows;
+  }
+  /// The same problem without its pads.
+  static AttendRequest cut(const AttendRequest& padded, int64_t real) {
+    AttendRequest made = padded;
+    for (HostArray& argument : made.arguments) {
+      argument.values = real_rows(argument, real);
+      argument.shape.set(-2, real);
+    }
+    made.mask.assign(static_cast<size_t>(real), 1.0);
+    HostArray gradient{.shape = padded.arguments[0].shape, .values = padded.output_gradient};
+    made.output_gradient = real_rows(gradient, real);
+    return made;
+  }
+
+  std::string attention_;
+  const attention::Mechanism& mechanism_;
+  attention::Facts facts_;
+  std::string repro_;
+  bool causal_ = false;
+  std::vector<Finding> findings_;
+};
+
+}  // namespace
+
+AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed) {
+  engine::Stream stream(seed, engine::Purpose::data, "contract");
+  const bool mixer = dynamic_cast<const attention::Mixer*>(&attention::find(attention)) != nullptr;
+  const engine::Shape shape = mixer ? engine::Shape{n, kHeads * kHeadWidth} : engine::Shape{kHeads, n, kHeadWidth};
+  AttendRequest request{.attention = attention, .seed = seed};
+  for (int i = 0; i < (mixer ? 1 : 3); ++i)
+    request.arguments.push_back({.shape = shape, .values = random_values(stream, shape.elements())});
+  request.mask.assign(static_cast<size_t>(n), 0.0);
+  std::fill_n(request.mask.begin(), real, 1.0);
+  request.output_gradient = random_values(stream, shape.elements());
+  // Nothing flows back from pads: the harness masks them before pooling.
+  const int64_t width = shape[-1];
+  for (size_t i = 0; i < request.output_gradient.size(); ++i)
+    if (static_cast<int64_t>(i) / width % n >= real) request.output_gradient[i] = 0;
+  return request;
+}
+
+std::vector<Finding> check_contract(const std::string& attention) { return Contract(attention).run(); }
+
+}  // namespace lra::harness

@@ -1,0 +1,30 @@
+// What every mechanism must hold, checked by walking the registry: shared by the test suite and `lra selftest`.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "harness/attend.h"
+
+namespace lra::harness {
+
+/// One promise and whether it is kept.
+struct Finding {
+  std::string check;    // "gradient_matches_finite_differences"
+  bool passed = false;
+  std::string detail;   // figures, and what to look at when it failed
+  std::string repro;    // a command that shows it again
+};
+
+/// A problem of random arguments for a mechanism, of the right kind and with its gradient.
+/// `real`: number of real tokens, the rest of the n is padding.
+AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed);
+
+/// Runs all checks of one mechanism: shapes, finite output, plain against finite differences in f64, f32 kernels
+/// against plain f64 (values and every gradient), padding, repeatability, poisoned memory, short and odd lengths,
+/// growth of arena bytes, refusal of what it cannot do, the declared FLOPs.
+std::vector<Finding> check_contract(const std::string& attention);
+
+}  // namespace lra::harness

@@ -1,0 +1,47 @@
+#include "harness/examples.h"
+
+#include <numeric>
+
+#include "engine/random.h"
+
+namespace lra::harness {
+
+RandomExamples::RandomExamples(int64_t count, int64_t length, int64_t vocab_size, int64_t num_classes, uint64_t seed)
+    : length_(length) {
+  engine::Stream stream(seed, engine::Purpose::data, "bench");
+  tokens_.resize(static_cast<size_t>(count * length));
+  for (int32_t& token : tokens_)  // 0 is padding
+    token = 1 + static_cast<int32_t>(stream.below(static_cast<uint64_t>(vocab_size - 1)));
+  labels_.resize(static_cast<size_t>(count));
+  for (int32_t& label : labels_) label = static_cast<int32_t>(stream.below(static_cast<uint64_t>(num_classes)));
+}
+
+void RandomExamples::copy_tokens(int64_t example, std::span<int32_t> tokens) const {
+  const int64_t count = std::min(length_, static_cast<int64_t>(tokens.size()));
+  std::copy_n(tokens_.begin() + example * length_, count, tokens.begin());
+  std::fill(tokens.begin() + count, tokens.end(), 0);
+}
+
+BatchOrder::BatchOrder(int64_t examples, int64_t batch_size, uint64_t seed)
+    : examples_(examples), batch_size_(batch_size), seed_(seed), permutation_(static_cast<size_t>(examples)) {}
+
+void BatchOrder::draw(int64_t epoch) {
+  std::iota(permutation_.begin(), permutation_.end(), int64_t{0});
+  engine::Stream stream(
+      engine::mix_key({seed_, static_cast<uint64_t>(engine::Purpose::shuffle), static_cast<uint64_t>(epoch)}));
+  for (int64_t i = examples_ - 1; i > 0; --i)
+    std::swap(permutation_[static_cast<size_t>(i)],
+              permutation_[static_cast<size_t>(stream.below(static_cast<uint64_t>(i) + 1))]);
+  drawn_epoch_ = epoch;
+}
+
+void BatchOrder::batch(int64_t step, std::span<int64_t> batch) {
+  int64_t position = step * batch_size_;
+  for (int64_t& example : batch) {
+    if (position / examples_ != drawn_epoch_) draw(position / examples_);
+    example = permutation_[static_cast<size_t>(position % examples_)];
+    ++position;
+  }
+}
+
+}  // namespace lra::harness

@@ -1,0 +1,121 @@
+// The weights of a model and the one way to step and to evaluate them: lanes, workers, optimiser, meters.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/lanes.h"
+#include "engine/optimizer.h"
+#include "engine/plan.h"
+#include "harness/examples.h"
+#include "harness/model/model.h"
+
+namespace lra::harness {
+
+/// Sums over examples, in an order that does not depend on threads.
+struct Tally {
+  double loss_sum = 0;
+  int64_t correct = 0;
+  int64_t examples = 0;
+  int64_t tokens = 0;           // real ones
+  int64_t executed_tokens = 0;  // rows that ran, padding inside buckets included
+  double loss() const { return loss_sum / static_cast<double>(examples); }
+  double accuracy() const { return static_cast<double>(correct) / static_cast<double>(examples); }
+  Tally& operator+=(const Tally& other);
+};
+
+/// Seconds spent in each phase: worker-seconds divided by the number of workers where phases run on all of them.
+struct PhaseSeconds {
+  double data = 0;
+  double forward = 0;
+  double backward = 0;
+  double optimizer = 0;
+  double eval = 0;
+};
+
+/// Bytes that a learner will take, known before any of them are allocated.
+struct MemoryForecast {
+  int64_t arena_bytes = 0;          // all workers' arenas
+  int64_t lane_gradient_bytes = 0;
+  int64_t parameter_bytes = 0;      // weights, both moments, summed gradient
+  int64_t constant_bytes = 0;
+  int64_t total() const { return arena_bytes + lane_gradient_bytes + parameter_bytes + constant_bytes; }
+};
+
+struct LearnerOptions {
+  int threads = 1;
+  int64_t memory_limit_bytes = 0;  // 0: what the machine and its cgroup have available
+};
+
+/// Makes every plan for the given lengths (in parallel) and says what memory a run takes.
+MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const int64_t> train_lengths,
+                        std::span<const int64_t> infer_lengths);
+
+class Learner {
+ public:
+  /// Plans for all lengths that will occur; refuses, before allocating, what does not fit (ResourceError with the
+  /// forecast and what to lower). Then initialises the weights from the configuration's seed.
+  Learner(Model& model, const LearnerOptions& options, std::span<const int64_t> train_lengths,
+          std::span<const int64_t> infer_lengths);
+
+  /// One optimiser step on the given examples; `step` counts from 0. Returns the batch's tally before the update.
+  /// The same bits for any number of threads. Does not allocate after warm_up().
+  Tally train_step(const Examples& examples, std::span<const int64_t> batch, int64_t step);
+
+  /// Every given example exactly once, in inference mode.
+  Tally evaluate(const Examples& examples);
+  /// Inference on a batch alone, for measuring.
+  Tally infer_batch(const Examples& examples, std::span<const int64_t> batch);
+
+  Model& model() { return model_; }
+  engine::Workers& workers() { return workers_; }
+  std::span<float> weights() { return weights_; }
+  std::span<float> first_moments() { return m_; }
+  std::span<float> second_moments() { return v_; }
+  const MemoryForecast& memory() const { return forecast_; }
+  /// Bytes of the arenas as allocated.
+  int64_t arena_bytes() const;
+  PhaseSeconds& phases() { return phases_; }
+
+ private:
+  struct Worker {
+    std::unique_ptr<engine::Arena> arena;
+    std::vector<int32_t> tokens;
+    std::vector<float> mask;
+    int32_t label = 0;
+    float loss_weight = 0;
+    double forward_s = 0, backward_s = 0, data_s = 0;
+  };
+  struct Outcome {
+    double loss = 0;
+    bool correct = false;
+    int64_t tokens = 0;
+    int64_t executed_tokens = 0;
+  };
+
+  Outcome run_example(const Examples& examples, int64_t example, Mode mode, int64_t step, float loss_weight,
+                      float* gradients, Worker& worker);
+  void run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes);
+  void warm_up();
+  void sum_lanes_and_update(int64_t step);
+  void collect_worker_seconds();
+
+  Model& model_;
+  engine::Workers workers_;
+  MemoryForecast forecast_;
+  engine::AdamParams adam_;
+  engine::Schedule schedule_;
+  std::vector<float> weights_, gradient_, m_, v_;
+  std::vector<std::vector<float>> lane_gradients_;
+  std::vector<Worker> worker_;
+  std::vector<std::vector<int32_t>> lanes_;
+  std::vector<int32_t> order_;
+  std::vector<int64_t> lengths_, rows_train_, rows_infer_;
+  std::vector<Outcome> outcomes_;
+  std::vector<double> chunk_squares_;
+  PhaseSeconds phases_;
+};
+
+}  // namespace lra::harness

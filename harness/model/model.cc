@@ -1,0 +1,102 @@
+#include "harness/model/model.h"
+
+#include <fmt/format.h>
+
+#include "attention/registry.h"
+#include "engine/errors.h"
+#include "harness/model/encoder.h"
+
+namespace lra::harness {
+namespace {
+
+constexpr int64_t kBucketRows = 64;  // plans are shared by all sequences of one multiple of this
+
+attention::ParameterValue from_json(const std::string& name, const nlohmann::json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number_integer()) return value.get<int64_t>();
+  if (value.is_number()) return value.get<double>();
+  if (value.is_string()) return value.get<std::string>();
+  throw UsageError(fmt::format("attention.{} = {}: expected a boolean, a number or a string", name, value.dump()),
+                   "`lra list attention` shows the parameters of each mechanism");
+}
+
+}  // namespace
+
+std::map<std::string, attention::ParameterValue> attention_parameters(const TrainConfig& config) {
+  std::map<std::string, attention::ParameterValue> given;
+  for (const auto& [name, value] : config.attention.parameters) given.emplace(name, from_json(name, value));
+  return attention::resolve_parameters(attention::find(config.attention.name).facts(), given);
+}
+
+void complete_attention_parameters(TrainConfig& config) {
+  for (const auto& [name, value] : attention_parameters(config))
+    config.attention.parameters[name] = std::visit([](const auto& v) { return nlohmann::json(v); }, value);
+}
+
+int64_t softmax_model_parameters(const TrainConfig& config, const TaskShape& task) {
+  TrainConfig softmax = config;
+  softmax.attention = {.name = "softmax"};
+  // Any length declares the same parameters; the shortest plan is the cheapest.
+  return Model(softmax, task, engine::Dtype::f32, engine::Kernels::plain).parameters().learned_elements();
+}
+
+Model::Model(const TrainConfig& config, const TaskShape& task, engine::Dtype dtype, engine::Kernels kernels)
+    : config_(config),
+      task_(task),
+      dtype_(dtype),
+      kernels_(kernels),
+      mechanism_(attention::find(config.attention.name)),
+      facts_(mechanism_.facts()),
+      attention_parameters_(harness::attention_parameters(config)) {
+  attention::check_usage(mechanism_, attention_parameters_,
+                         {.n = max_rows(), .heads = config.model.heads, .d_head = config.model.d_head,
+                          .causal = config.attention.causal});
+  if (config.model.vocab_rows > 0 && config.model.vocab_rows < task.vocab_size)
+    throw UsageError(fmt::format("[model.vocab_rows] {} is below the task's {} token ids", config.model.vocab_rows,
+                                 task.vocab_size),
+                     "raise model.vocab_rows, or set it to 0 to take the task's own number");
+  // Declares every parameter, so that their set is known before the first plan.
+  engine::Graph graph(dtype_, kernels_, parameters_);
+  const int64_t rows = facts_.length_semantics == attention::LengthSemantics::padded ? max_rows() : rows_for(1);
+  build_classifier(graph, {config_, task_, mechanism_, facts_, attention_parameters_}, rows, Mode::infer);
+}
+
+int64_t Model::rows_for(int64_t length) const {
+  if (facts_.length_semantics == attention::LengthSemantics::padded) return max_rows();
+  const int64_t rows = length + (has_cls() ? 1 : 0);
+  return std::min((rows + kBucketRows - 1) / kBucketRows * kBucketRows, max_rows());
+}
+
+std::unique_ptr<const engine::Plan> Model::make_plan(int64_t rows, Mode mode) {
+  // The graph declares its parameters in a copy: all are known by now, and planning may run beside other threads.
+  engine::Parameters known = parameters_;
+  engine::Graph graph(dtype_, kernels_, known);
+  build_classifier(graph, {config_, task_, mechanism_, facts_, attention_parameters_}, rows, mode);
+  LRA_CHECK(known.count() == parameters_.count(), "a graph declared parameters that others do not have");
+  return std::make_unique<const engine::Plan>(graph);
+}
+
+const engine::Plan& Model::plan(int64_t rows, Mode mode) {
+  const std::pair key(rows, mode);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = plans_.find(key); found != plans_.end()) return *found->second;
+  }
+  std::unique_ptr<const engine::Plan> made = make_plan(rows, mode);
+  const std::lock_guard lock(mutex_);
+  return *plans_.try_emplace(key, std::move(made)).first->second;
+}
+
+int64_t Model::forward_flops(int64_t length) const {
+  const ModelConfig& m = config_.model;
+  const int64_t n = length + (has_cls() ? 1 : 0), inner = m.heads * m.d_head;
+  int64_t layer = 2 * 2 * n * m.d_model * m.d_ffn;
+  if (facts_.forward_flops)
+    layer += facts_.forward_flops({.n = n, .heads = m.heads, .d_head = m.d_head, .causal = config_.attention.causal});
+  const int64_t projections = facts_.projections == attention::Projections::shared_qk ? 3 : 4;
+  if (dynamic_cast<const attention::Attention*>(&mechanism_) != nullptr)
+    layer += projections * 2 * n * m.d_model * inner;
+  return m.layers * layer + 2 * m.d_model * m.d_classifier + 2 * m.d_classifier * task_.num_classes;
+}
+
+}  // namespace lra::harness

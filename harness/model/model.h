@@ -1,0 +1,83 @@
+// The classifier of the benchmark: embedding, pre-norm encoder, pooling, head, for any registered mechanism.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "attention/attention.h"
+#include "engine/graph.h"
+#include "engine/parameters.h"
+#include "engine/plan.h"
+#include "harness/config.h"
+
+namespace lra::harness {
+
+/// What the model must know of its task.
+struct TaskShape {
+  int64_t vocab_size = 0;
+  int64_t num_classes = 0;
+};
+
+enum class Mode { train, infer };
+
+/// Names of the inputs and outputs of the model's graphs, in the order of Bindings::inputs.
+namespace port {
+inline constexpr const char* kTokens = "tokens";          // i32 [n]
+inline constexpr const char* kMask = "mask";              // [rows]: 1 for real tokens (and the CLS row), 0 for pads
+inline constexpr const char* kLabel = "label";            // i32 [1]
+inline constexpr const char* kLossWeight = "loss_weight"; // [1]: the example's share of the batch loss (train only)
+inline constexpr const char* kLoss = "loss";              // [1]: cross entropy of this example, not weighted
+inline constexpr const char* kLogits = "logits";          // [classes]
+}  // namespace port
+
+/// Parameters and plans of one resolved configuration. Plans are made on demand, once per (rows, mode), and shared.
+class Model {
+ public:
+  /// Throws UsageError when the mechanism refuses its parameters or the problem.
+  Model(const TrainConfig& config, const TaskShape& task, engine::Dtype dtype, engine::Kernels kernels);
+
+  const TrainConfig& config() const { return config_; }
+  const TaskShape& task() const { return task_; }
+  const engine::Parameters& parameters() const { return parameters_; }
+  const attention::Facts& attention_facts() const { return facts_; }
+  const std::map<std::string, attention::ParameterValue>& attention_parameters() const { return attention_parameters_; }
+  bool has_cls() const { return config_.model.pooling == Pooling::kCls; }
+
+  /// Rows at which a sequence of `length` tokens runs: its bucket, or the full length for mechanisms that need it.
+  int64_t rows_for(int64_t length) const;
+  /// Rows of the longest sequence: the nominal length, plus one with CLS.
+  int64_t max_rows() const { return config_.model.nominal_length + (has_cls() ? 1 : 0); }
+
+  /// Thread-safe.
+  const engine::Plan& plan(int64_t rows, Mode mode);
+
+  /// Model FLOPs of one forward pass over `length` tokens (design: products of the definition only).
+  int64_t forward_flops(int64_t length) const;
+
+ private:
+  std::unique_ptr<const engine::Plan> make_plan(int64_t rows, Mode mode);
+
+  TrainConfig config_;
+  TaskShape task_;
+  engine::Dtype dtype_;
+  engine::Kernels kernels_;
+  const attention::Mechanism& mechanism_;
+  attention::Facts facts_;
+  std::map<std::string, attention::ParameterValue> attention_parameters_;
+  engine::Parameters parameters_;
+  std::mutex mutex_;  // of parameters_ (declared while graphs are built) and plans_
+  std::map<std::pair<int64_t, Mode>, std::unique_ptr<const engine::Plan>> plans_;
+};
+
+/// The mechanism's parameters of a configuration: JSON values to the types of the specs, defaults filled in, checked.
+std::map<std::string, attention::ParameterValue> attention_parameters(const TrainConfig& config);
+/// Writes the completed parameters back, so that the configuration and its hash say what runs.
+void complete_attention_parameters(TrainConfig& config);
+
+/// Learned numbers of the same model with softmax attention, for the ratio in the record.
+int64_t softmax_model_parameters(const TrainConfig& config, const TaskShape& task);
+
+}  // namespace lra::harness

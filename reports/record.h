@@ -1,0 +1,193 @@
+// The result record: what one run or one bench cell measured, and its JSON form (reports/schema/result.schema.json).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lra::reports {
+
+inline constexpr int kSchemaVersion = 1;
+
+/// A record that cannot be read: not an object, a wrong type, an unknown status, a newer schema. The message names the
+/// key. Callers turn it into the program's own error, with the file's name.
+class RecordError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+enum class RunKind { kTrain, kBench };
+
+enum class RunStatus { kConverged, kAtChance, kDiverged, kInterrupted, kMeasured, kDoesNotFit };
+
+std::string_view to_string(RunKind kind);      // "train" | "bench"
+std::string_view to_string(RunStatus status);  // "converged" | "at_chance" | ... | "does_not_fit"
+
+/// Throw RecordError for another text.
+RunKind run_kind_from_string(std::string_view text);
+RunStatus run_status_from_string(std::string_view text);
+
+// The blocks may be filled with designated initialisers in any number. In every block an empty optional is written as
+// `null`: it does not apply to this kind of run, or was not finite.
+
+struct TaskBlock {
+  std::string name = {};
+  std::optional<std::string> split_policy = {};
+  std::optional<std::string> dataset_sha256 = {};
+  std::optional<std::int64_t> train_examples = {};
+  std::optional<std::int64_t> validation_examples = {};
+  std::optional<std::int64_t> test_examples = {};
+  std::optional<double> majority_baseline = {};           // accuracy of always answering the commonest class
+  std::map<std::string, double> shortcut_baselines = {};  // name -> accuracy of a predictor that sees only that much
+};
+
+struct AttentionBlock {
+  std::string name = {};
+  nlohmann::ordered_json parameters = nlohmann::ordered_json::object();
+};
+
+struct ExecutedLengthBlock {
+  std::optional<double> mean = {};
+  std::optional<std::int64_t> max = {};
+};
+
+struct ModelBlock {
+  std::int64_t layers = 0;
+  std::int64_t d_model = 0;
+  std::int64_t heads = 0;
+  std::int64_t d_head = 0;
+  std::int64_t d_ffn = 0;
+  std::int64_t parameters = 0;
+  std::optional<double> parameters_ratio_to_softmax = {};
+  std::optional<double> dropout_effective = {};            // k / 65536, the probability that is really drawn
+  std::optional<double> attention_dropout_effective = {};  // likewise
+};
+
+/// 2mnk over the matrix products of the declared definition, one whole batch; training is three times the forward pass.
+struct ModelFlopsBlock {
+  std::optional<double> train_per_step = {};
+  std::optional<double> infer_per_step = {};
+};
+
+struct AccuracyBlock {
+  std::optional<double> train = {};
+  std::optional<double> validation = {};
+  std::optional<double> test = {};
+  std::optional<std::int64_t> test_correct = {};
+  std::optional<std::int64_t> test_total = {};
+  std::optional<std::array<double, 2>> wilson95 = {};
+};
+
+struct LossBlock {
+  std::optional<double> train = {};
+  std::optional<double> validation = {};
+  std::optional<double> test = {};
+};
+
+struct StepTimeBlock {
+  double p50 = 0;
+  double p90 = 0;
+  double p99 = 0;
+};
+
+struct PhaseBlock {
+  double data = 0;
+  double forward = 0;
+  double backward = 0;
+  double optimizer = 0;
+  double eval = 0;
+};
+
+struct SpeedBlock {
+  std::optional<double> train_steps_per_s = {};
+  std::optional<double> infer_steps_per_s = {};
+  std::optional<double> train_tokens_per_s = {};  // real tokens, padding excluded
+  std::optional<double> infer_tokens_per_s = {};
+  std::optional<double> executed_tokens_per_s = {};  // tokens that were computed, bucket padding included
+  std::optional<std::int64_t> batch_size = {};
+  std::optional<std::int64_t> warmup_steps_excluded = {};
+  std::optional<StepTimeBlock> train_step_ms = {};
+  std::optional<StepTimeBlock> infer_step_ms = {};
+  std::optional<PhaseBlock> phase_s = {};
+  std::optional<std::vector<double>> train_step_samples_ms = {};  // bench only
+  std::optional<std::vector<double>> infer_step_samples_ms = {};  // bench only
+};
+
+struct MfuBlock {
+  std::optional<double> train = {};
+  std::optional<double> infer = {};
+  std::optional<double> peak_sgemm_gflops = {};
+  std::optional<std::vector<double>> samples = {};  // one per timed step
+};
+
+struct MemoryBlock {
+  std::optional<std::int64_t> forecast_arena_bytes = {};
+  std::optional<std::int64_t> peak_arena_bytes = {};
+  std::optional<std::int64_t> peak_rss_bytes = {};
+  std::optional<std::int64_t> lane_gradient_bytes = {};
+  std::optional<std::int64_t> scratch_bytes = {};
+};
+
+struct EnvironmentBlock {
+  std::string cpu = {};
+  std::string isa = {};                     // what oneDNN dispatches to
+  std::vector<std::string> isa_flags = {};  // vector extensions the processor reports
+  std::int64_t cores = 0;                   // usable by this process: affinity and cgroup limits applied
+  std::int64_t threads = 0;
+  std::string affinity = {};  // "0-3,8"
+  std::string onednn = {};
+  std::string eigen = {};
+  std::string compiler = {};
+  std::string flags = {};
+  std::string os = {};
+  std::string lra_version = {};
+  std::string git_commit = {};
+  std::string started_at = {};  // ISO 8601, UTC
+};
+
+struct ResultRecord {
+  int schema_version = kSchemaVersion;
+  RunKind kind = RunKind::kTrain;
+  RunStatus status = RunStatus::kInterrupted;
+  TaskBlock task;
+  AttentionBlock attention;
+  std::string preset = {};
+  std::optional<std::string> preset_sha256 = {};
+  std::optional<std::string> config_hash = {};
+  std::int64_t sequence_length = 0;
+  ExecutedLengthBlock executed_length;
+  std::uint64_t seed = 0;
+  std::int64_t lanes = 0;
+  std::int64_t threads = 0;
+  std::optional<bool> denormals_flushed = {};
+  ModelBlock model;
+  ModelFlopsBlock model_flops;
+  AccuracyBlock accuracy;
+  std::optional<std::string> selection = {};  // "best_validation" | "last"
+  std::optional<std::int64_t> best_step = {};
+  LossBlock loss;
+  SpeedBlock speed;
+  MfuBlock mfu;
+  MemoryBlock memory;
+  std::optional<double> wall_s = {};
+  EnvironmentBlock environment;
+  std::vector<std::string> notes = {};
+};
+
+/// All keys of the schema, in its order; `null` where an optional is empty or a number is not finite.
+nlohmann::ordered_json to_json(const ResultRecord& record);
+
+/// Reads a record of this or an older schema version: unknown keys are ignored, missing ones keep their defaults.
+/// Throws RecordError.
+ResultRecord record_from_json(const nlohmann::ordered_json& json);
+
+/// Text of reports/schema/result.schema.json, as compiled into the program.
+std::string_view result_schema();
+
+}  // namespace lra::reports

@@ -1,0 +1,24 @@
+// The report people read: one finished run, or a table of bench cells, as plain text.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "reports/record.h"
+
+namespace lra::reports {
+
+inline constexpr int kTextWidth = 80;
+
+/// How the test accuracy stands to the baselines, in words: "above the majority class, at the root operator shortcut".
+/// "at" means that the 95 % interval holds the baseline. "not tested" without a test accuracy.
+std::string verdict(const ResultRecord& record);
+
+/// All a run has to say, at most `width` columns wide. Rows of which nothing is known are left out.
+std::string run_report(const ResultRecord& record, int width = kTextWidth);
+
+/// One row a record in the order given: attention, n, mode, batch, steps/s, tokens/s, MFU, arena bytes. Names that are
+/// too long for `width` columns are cut, with "~".
+std::string bench_table(std::span<const ResultRecord> records, int width = kTextWidth);
+
+}  // namespace lra::reports

@@ -1,0 +1,190 @@
+// The task ListOps: its facts, generation and import of its data, and what predictors score that do not compute.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+
+#include "engine/errors.h"
+#include "engine/io/file.h"
+#include "engine/io/sha256.h"
+#include "tasks/dataset.h"
+#include "tasks/dataset_writer.h"
+#include "tasks/listops/expression.h"
+#include "tasks/listops/generator.h"
+#include "tasks/listops/loader.h"
+#include "tasks/parallel.h"
+#include "tasks/registry.h"
+
+namespace lra::tasks {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kMaxExamples = 10'000'000;  // of one split: a hundred times the official corpus
+
+/// Refuses sizes that cannot be meant or cannot be held, before any work.
+void check_sizes(const SplitSizes& examples, const listops::GeneratorParameters& parameters, const fs::path& data_dir) {
+  for (const SplitName name : kSplitNames) {
+    if (examples[name] < 0 || examples[name] > kMaxExamples) {
+      throw UsageError(fmt::format("--{} {} is not between 0 and {}", split_text(name), examples[name], kMaxExamples),
+                       fmt::format("lra data generate listops --{} 2000", split_text(name)));
+    }
+  }
+  if (examples.total() == 0) {
+    throw UsageError("all three splits are empty: nothing to generate", "give --train, --validation or --test");
+  }
+  const auto least_bytes = static_cast<uint64_t>(examples.total() * (parameters.min_length + 1));
+  const uint64_t free_bytes = io::free_disk_bytes(data_dir);
+  if (least_bytes > free_bytes) {
+    throw ResourceError(fmt::format("{} examples take more than {} bytes; `{}` has {} free", examples.total(),
+                                    least_bytes, data_dir.string(), free_bytes),
+                        "ask for fewer examples, or choose a --data directory on another disk");
+  }
+  const auto memory_bytes =
+      static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (least_bytes > memory_bytes) {  // the corpus is held in memory to find repetitions
+    throw ResourceError(fmt::format("{} examples take more than {} bytes of memory; this machine has {}",
+                                    examples.total(), least_bytes, memory_bytes),
+                        "ask for fewer examples");
+  }
+}
+
+/// What is said of a dataset before its rows are known.
+Manifest new_manifest(const TaskFacts& facts, const char* kind) {
+  Manifest manifest;
+  manifest.task = facts.name;
+  manifest.source.kind = kind;
+  manifest.vocabulary = facts.vocabulary;
+  manifest.num_classes = facts.num_classes;
+  manifest.nominal_length = facts.nominal_length;
+  return manifest;
+}
+
+class ListOps : public Task {
+ public:
+  ListOps() {
+    facts_.name = "listops";
+    facts_.full_name = "ListOps";
+    facts_.citation =
+        "Nangia and Bowman, ListOps: A Diagnostic Dataset for Latent Tree Learning, NAACL SRW 2018; as `basic` in Tay "
+        "et al., Long Range Arena, ICLR 2021";
+    facts_.num_classes = listops::kDigits;
+    facts_.vocabulary = listops::vocabulary();
+    facts_.nominal_length = listops::GeneratorParameters{}.max_length;
+    facts_.default_examples = {.train = 96'000, .validation = 2'000, .test = 2'000};
+    facts_.supports_generate = true;
+  }
+
+  const TaskFacts& facts() const override { return facts_; }
+
+  void generate(const GenerateOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
+    const listops::GeneratorParameters parameters = listops::parse_parameters(options.parameters);
+    const int threads = resolve_threads(options.threads);
+    check_sizes(options.examples, parameters, data_dir);
+    Manifest manifest = new_manifest(facts_, "generate");
+    manifest.seed = options.seed;
+    manifest.nominal_length = parameters.max_length;
+    manifest.parameters = {{"min_length", parameters.min_length},
+                           {"max_length", parameters.max_length},
+                           {"max_depth", parameters.max_depth},
+                           {"max_args", parameters.max_args}};
+    DatasetWriter writer(data_dir, std::move(manifest), options.force);
+    const int64_t count = options.examples.total();
+    const listops::Corpus corpus = listops::draw_corpus(parameters, options.seed, count, threads, progress);
+    const std::vector<int64_t> order = listops::shuffled_order(options.seed, count);
+    auto next = order.begin();
+    for (const SplitName name : kSplitNames) {
+      for (int64_t i = 0; i < options.examples[name]; ++i, ++next) {
+        writer.add_sequence(name, corpus.tokens(*next));
+        writer.add_label(name, corpus.value(*next));
+      }
+    }
+    writer.manifest().source.counts = {{"candidates", corpus.candidates()}, {"duplicates", corpus.duplicates()}};
+    writer.finish();
+  }
+
+  void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
+    const int64_t max_length = listops::parse_max_length(options.parameters);
+    refuse_existing_dataset(data_dir, facts_.name, options.force);
+    const fs::path from = listops::find_official_directory(options.from);
+    Manifest manifest = new_manifest(facts_, "import");
+    manifest.nominal_length = max_length;
+    uint64_t total_bytes = 0;
+    for (const SplitName name : kSplitNames) {
+      const fs::path path = from / listops::official_file(name);
+      total_bytes += fs::file_size(path);
+      manifest.source.file_sha256[path.filename().string()] = io::sha256_file(path);
+    }
+    DatasetWriter writer(data_dir, std::move(manifest), options.force);
+    uint64_t earlier_bytes = 0;
+    for (const SplitName name : kSplitNames) {
+      const fs::path path = from / listops::official_file(name);
+      const auto add = [&](std::span<const uint8_t> tokens, int target, uint64_t read_bytes) {
+        writer.add_sequence(name, tokens);
+        writer.add_label(name, target);
+        if (progress) progress(earlier_bytes + read_bytes, total_bytes);
+      };
+      listops::read_official_file(path, max_length, add);
+      earlier_bytes += fs::file_size(path);
+    }
+    if (writer.manifest().examples.total() == 0) {
+      throw DataError(fmt::format("the files in `{}` hold no examples", from.string()), "unpack the archive again");
+    }
+    writer.finish();
+  }
+
+  std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
+    if (dataset.train().size() == 0 || dataset.test().size() == 0) return {};
+    using Counts = std::array<int64_t, listops::kDigits>;
+    Counts all{};
+    std::array<Counts, 256> by_root{};
+    for (int64_t i = 0; i < dataset.train().size(); ++i) {
+      const auto label = static_cast<size_t>(dataset.train().label(i));
+      ++all[label];
+      ++by_root[root(dataset.train(), i)][label];
+    }
+    const auto best = [](const Counts& counts) {
+      return static_cast<int>(std::max_element(counts.begin(), counts.end()) - counts.begin());
+    };
+    int64_t majority_correct = 0;
+    int64_t root_correct = 0;
+    for (int64_t i = 0; i < dataset.test().size(); ++i) {
+      const Counts& counts = by_root[root(dataset.test(), i)];
+      const bool is_known = std::any_of(counts.begin(), counts.end(), [](int64_t count) { return count > 0; });
+      majority_correct += dataset.test().label(i) == best(all) ? 1 : 0;
+      root_correct += dataset.test().label(i) == best(is_known ? counts : all) ? 1 : 0;
+    }
+    const auto examples = static_cast<double>(dataset.test().size());
+    return {{"majority", static_cast<double>(majority_correct) / examples,
+             fmt::format("always answers {}, the most frequent label of the train split", best(all))},
+            {"root_operator", static_cast<double>(root_correct) / examples,
+             "answers the most frequent label of the train split for the outermost operator"}};
+  }
+
+  std::string tsv_header() const override { return fmt::format("{}\r\n", listops::kOfficialHeader); }
+
+  std::string tsv_row(const Split& split, int64_t example) const override {
+    const std::span<const uint8_t> tokens = split.tokens(example);
+    listops::Evaluator evaluator;
+    if (!evaluator.evaluate(tokens)) {  // the text is made from the nesting, which has to be right
+      throw DataError(fmt::format("example {} of {} is not an expression: {} (token {})", example,
+                                  split_text(split.name()), evaluator.fault().what, evaluator.fault().position),
+                      "the dataset was altered or damaged; check it with `lra data verify listops`");
+    }
+    return fmt::format("{}\t{}\r\n", listops::official_text(tokens), split.label(example));
+  }
+
+ private:
+  static size_t root(const Split& split, int64_t example) {
+    const std::span<const uint8_t> tokens = split.tokens(example);
+    return tokens.empty() ? size_t{listops::kPad} : size_t{tokens[0]};
+  }
+
+  TaskFacts facts_;
+};
+
+const TaskRegistration kRegistration(std::make_unique<ListOps>());
+
+}  // namespace
+}  // namespace lra::tasks

@@ -1,0 +1,20 @@
+#include "tasks/task.h"
+
+#include <fmt/format.h>
+
+#include "engine/errors.h"
+
+namespace lra::tasks {
+
+void Task::generate(const GenerateOptions&, const std::filesystem::path& data_dir, const ProgressFn&) const {
+  throw UsageError(fmt::format("the task `{}` has no generator", facts().name),
+                   fmt::format("lra data import {} --from PATH --data {}", facts().name, data_dir.string()));
+}
+
+void Task::export_images(const Split& split, const std::filesystem::path& directory, const ProgressFn&) const {
+  throw UsageError(fmt::format("the examples of `{}` are no images", facts().name),
+                   fmt::format("lra data export {} --split {} --format tsv --output {}.tsv", facts().name,
+                               split_text(split.name()), directory.string()));
+}
+
+}  // namespace lra::tasks

@@ -1,0 +1,88 @@
+// What a task is: the facts that describe it, and how its data are generated, imported, shown and guessed at.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "tasks/split.h"
+
+namespace lra::tasks {
+
+class Dataset;
+
+/// Told how much is done; `total` is the same in every call. Always called from the thread that started the work. It
+/// may throw to stop the work, which then leaves nothing behind.
+using ProgressFn = std::function<void(uint64_t done, uint64_t total)>;
+
+/// Values of `--set task.<name>=<value>`, under the full key ("task.max_length").
+using ParameterTexts = std::map<std::string, std::string>;
+
+struct TaskFacts {
+  std::string name;       // as typed: "listops"
+  std::string full_name;  // "ListOps"
+  std::string citation;
+  int num_classes = 0;
+  std::vector<std::string> vocabulary;  // id -> symbol; id 0 is the padding
+  int64_t nominal_length = 0;           // tokens that a model must be able to take, per input
+  SplitSizes default_examples;          // per split, of the official data
+  int inputs_per_example = 1;           // 2: two sequences are classified together (Retrieval)
+  bool supports_generate = false;
+
+  int vocab_size() const { return static_cast<int>(vocabulary.size()); }
+};
+
+struct GenerateOptions {
+  uint64_t seed = 0;
+  int threads = 0;      // 0: one per available processor. The bytes written do not depend on it
+  SplitSizes examples;  // per split; some may be 0, not all
+  ParameterTexts parameters = {};
+  bool force = false;  // replace an existing dataset
+};
+
+struct ImportOptions {
+  std::filesystem::path from = {};  // where the official files were unpacked
+  ParameterTexts parameters = {};
+  bool force = false;
+};
+
+/// What a predictor scores that does not read the sequence as the task intends.
+struct ShortcutBaseline {
+  std::string name;         // "majority"
+  double accuracy = 0;      // 0..1, on the test split
+  std::string explanation;  // one line
+};
+
+/// One task. Implementations are stateless and registered from their own folder (see registry.h).
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  virtual const TaskFacts& facts() const = 0;
+
+  /// Generates the prepared dataset `data_dir/<name>/`. Throws: UsageError when the task has no generator, for unknown
+  /// or absurd parameters, or for an existing dataset without `force`; ResourceError.
+  virtual void generate(const GenerateOptions& options, const std::filesystem::path& data_dir,
+                        const ProgressFn& progress) const;
+
+  /// Converts the official files into `data_dir/<name>/`. Throws: DataError naming file, line and column of what is
+  /// malformed; UsageError; ResourceError.
+  virtual void import(const ImportOptions& options, const std::filesystem::path& data_dir,
+                      const ProgressFn& progress) const = 0;
+
+  /// Predictors fitted on the train split and scored on the test split; empty when either split is empty.
+  virtual std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const = 0;
+
+  /// First line and further lines of the official text file, with their line ends.
+  virtual std::string tsv_header() const = 0;
+  virtual std::string tsv_row(const Split& split, int64_t example) const = 0;
+
+  /// Writes one image per example into `directory`. Throws: UsageError when the examples are no images.
+  virtual void export_images(const Split& split, const std::filesystem::path& directory,
+                             const ProgressFn& progress) const;
+};
+
+}  // namespace lra::tasks

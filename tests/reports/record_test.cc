@@ -1,0 +1,96 @@
+// The record's JSON form: complete, null where nothing applies, and read back as it was written.
+#include "reports/record.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "tests/reports/sample_records.h"
+
+namespace lra::reports {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using ::testing::HasSubstr;
+using ::testing::ThrowsMessage;
+
+TEST(ResultRecord, SurvivesARoundTripThroughText) {
+  for (const ResultRecord& record : {sample_train_record(), sample_bench_record(), ResultRecord{}}) {
+    const std::string text = to_json(record).dump(2);
+    EXPECT_EQ(to_json(record_from_json(Json::parse(text))).dump(2), text);
+  }
+}
+
+TEST(ResultRecord, ReadsWhatItWrote) {
+  const ResultRecord record = record_from_json(to_json(sample_train_record()));
+  EXPECT_EQ(record.status, RunStatus::kConverged);
+  EXPECT_EQ(record.task.shortcut_baselines.at("root_operator"), 0.365);
+  EXPECT_EQ(record.attention.parameters.at("num_landmarks"), 128);
+  EXPECT_EQ(record.accuracy.test_correct, 744);
+  EXPECT_EQ(record.speed.train_step_ms->p90, 88.25);
+  EXPECT_FALSE(record.speed.infer_step_ms.has_value());
+  EXPECT_EQ(record.environment.isa_flags.size(), 3u);
+}
+
+TEST(ResultRecord, WritesEveryKeyAndNullWhereNothingApplies) {
+  const Json json = to_json(ResultRecord{});
+  for (const char* pointer :
+       {"/preset_sha256", "/config_hash", "/executed_length/mean", "/accuracy/test", "/accuracy/wilson95", "/selection",
+        "/best_step", "/loss/train", "/speed/train_step_ms", "/speed/phase_s", "/mfu/samples", "/memory/peak_rss_bytes",
+        "/wall_s", "/denormals_flushed", "/model/parameters_ratio_to_softmax"}) {
+    ASSERT_TRUE(json.contains(Json::json_pointer(pointer))) << pointer;
+    EXPECT_TRUE(json.at(Json::json_pointer(pointer)).is_null()) << pointer;
+  }
+}
+
+TEST(ResultRecord, WritesNonFiniteNumbersAsNull) {
+  ResultRecord record = sample_train_record();
+  record.loss.train = std::nan("");
+  record.speed.train_steps_per_s = std::numeric_limits<double>::infinity();
+  record.speed.train_step_samples_ms = {1.0, -std::numeric_limits<double>::infinity()};
+  record.task.shortcut_baselines["root_operator"] = std::nan("");
+  const Json json = to_json(record);
+  EXPECT_TRUE(json["loss"]["train"].is_null());
+  EXPECT_TRUE(json["speed"]["train_steps_per_s"].is_null());
+  EXPECT_TRUE(json["speed"]["train_step_samples_ms"][1].is_null());
+  EXPECT_TRUE(json["task"]["shortcut_baselines"]["root_operator"].is_null());
+}
+
+TEST(ResultRecord, IgnoresUnknownKeysAndForgivesMissingOnes) {
+  Json json = to_json(sample_train_record());
+  json["invented_later"] = 1;
+  json["speed"]["joules_per_step"] = 3;
+  json.erase("memory");
+  const ResultRecord record = record_from_json(json);
+  EXPECT_FALSE(record.memory.peak_arena_bytes.has_value());
+  EXPECT_EQ(record.seed, 3u);
+}
+
+TEST(ResultRecord, NamesTheKeyThatCannotBeRead) {
+  const auto reading = [](const char* pointer, Json value) {
+    Json json = to_json(sample_train_record());
+    json[Json::json_pointer(pointer)] = std::move(value);
+    return [json] { record_from_json(json); };
+  };
+  EXPECT_THAT(reading("/accuracy/test", "high"), ThrowsMessage<RecordError>(HasSubstr("[accuracy.test] is \"high\"")));
+  EXPECT_THAT(reading("/status", "fine"), ThrowsMessage<RecordError>(HasSubstr("at_chance")));
+  EXPECT_THAT(reading("/accuracy/wilson95", Json::array({1})), ThrowsMessage<RecordError>(HasSubstr("two numbers")));
+  EXPECT_THAT(reading("/seed", -1), ThrowsMessage<RecordError>(HasSubstr("[seed]")));
+  EXPECT_THAT(reading("/lanes", 2.5), ThrowsMessage<RecordError>(HasSubstr("an integer")));
+  EXPECT_THAT(reading("/task", 7), ThrowsMessage<RecordError>(HasSubstr("[task] is 7, not an object")));
+  EXPECT_THAT(reading("/schema_version", 99), ThrowsMessage<RecordError>(HasSubstr("99")));
+  EXPECT_THROW(record_from_json(Json::array()), RecordError);
+}
+
+TEST(RunStatus, HasANameForEachValueAndBack) {
+  for (const RunStatus status : {RunStatus::kConverged, RunStatus::kAtChance, RunStatus::kDiverged,
+                                 RunStatus::kInterrupted, RunStatus::kMeasured, RunStatus::kDoesNotFit}) {
+    EXPECT_EQ(run_status_from_string(to_string(status)), status);
+  }
+  EXPECT_EQ(run_kind_from_string("bench"), RunKind::kBench);
+}
+
+}  // namespace
+}  // namespace lra::reports
