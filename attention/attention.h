@@ -22,13 +22,13 @@ using ParameterValue = std::variant<bool, int64_t, double, std::string>;
 
 /// What a mechanism says of one of its parameters. A name means one thing in all mechanisms.
 struct ParameterSpec {
-  std::string name;                    // "num_landmarks"
-  ParameterValue default_value;        // its alternative is the parameter's type
-  std::string unit;                    // "tokens", "features"; empty for pure numbers
-  std::optional<double> minimum;       // both included
+  std::string name;               // "num_landmarks"
+  ParameterValue default_value;   // its alternative is the parameter's type
+  std::string unit;               // "tokens", "features"; empty for pure numbers
+  std::optional<double> minimum;  // both included
   std::optional<double> maximum;
-  std::vector<std::string> choices;    // for strings
-  std::string help;                    // one line
+  std::vector<std::string> choices;  // for strings
+  std::string help;                  // one line
 };
 
 /// How a mechanism behaves on sequences shorter than the task's nominal length.
@@ -52,20 +52,20 @@ struct ProblemSize {
 
 /// Everything a mechanism states about itself.
 struct Facts {
-  std::string name;                 // registry key: "cosformer"
+  std::string name;  // registry key: "cosformer"
   std::string full_name;
-  std::string citation;             // authors, year, title, equation
-  std::string time_complexity;      // in n: "O(n d_head^2)"
+  std::string citation;         // authors, year, title, equation
+  std::string time_complexity;  // in n: "O(n d_head^2)"
   std::string memory_complexity;
-  int growth_exponent_time = 1;     // of n, what the measured growth is held against
+  int growth_exponent_time = 1;  // of n, what the measured growth is held against
   int growth_exponent_memory = 1;
   LengthSemantics length_semantics = LengthSemantics::masked;
   Projections projections = Projections::qkv;
   bool padding_mask = true;
   bool causal = false;
-  bool cross = false;               // queries and keys of different lengths
-  bool deterministic = true;        // same output for same input at evaluation
-  bool attention_dropout = false;   // drops attention weights in training
+  bool cross = false;              // queries and keys of different lengths
+  bool deterministic = true;       // same output for same input at evaluation
+  bool attention_dropout = false;  // drops attention weights in training
   std::vector<ParameterSpec> parameters;
   /// Model FLOPs of one forward pass of all heads: 2mnk over the products of the definition (declared, not executed).
   std::function<int64_t(const ProblemSize&)> forward_flops;
@@ -74,14 +74,14 @@ struct Facts {
 /// What a mechanism gets besides its arguments.
 struct Context {
   engine::Graph& graph;
-  std::string scope;                // of its layer, for names of parameters and dropout sites
+  std::string scope;  // of its layer, for names of parameters and dropout sites
   int64_t layer = 0;
   int64_t num_layers = 1;
-  int64_t nominal_length = 0;       // the task's padded length
+  int64_t nominal_length = 0;  // the task's padded length
   bool training = false;
   bool causal = false;
-  double attention_dropout = 0.0;   // 0 outside training
-  uint64_t seed = 0;                // for random but fixed constants (Purpose::features)
+  double attention_dropout = 0.0;                           // 0 outside training
+  uint64_t seed = 0;                                        // for random but fixed constants (Purpose::features)
   const std::map<std::string, ParameterValue>& parameters;  // complete and checked against the specs
   std::map<std::string, Var>& state;                        // carried from layer to layer
 

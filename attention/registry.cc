@@ -51,19 +51,17 @@ void check_range(const Facts& facts, const ParameterSpec& spec, const ParameterV
   if (const auto* text = std::get_if<std::string>(&value)) {
     for (const std::string& choice : spec.choices)
       if (*text == choice) return;
-    throw UsageError(fmt::format("[{}] attention.{} = {}", facts.name, spec.name, *text),
-                     suggest(*text, spec.choices));
+    throw UsageError(fmt::format("[{}] attention.{} = {}", facts.name, spec.name, *text), suggest(*text, spec.choices));
   }
   if (std::holds_alternative<bool>(value)) return;
-  const double number = std::holds_alternative<int64_t>(value) ? static_cast<double>(std::get<int64_t>(value))
-                                                               : std::get<double>(value);
+  const double number =
+      std::holds_alternative<int64_t>(value) ? static_cast<double>(std::get<int64_t>(value)) : std::get<double>(value);
   const bool low = spec.minimum && !(number >= *spec.minimum), high = spec.maximum && !(number <= *spec.maximum);
   if (!low && !high && std::isfinite(number)) return;
-  throw UsageError(
-      fmt::format("[{}] attention.{} = {} is outside {}..{} {}", facts.name, spec.name, text_of(value),
-                  spec.minimum ? fmt::format("{}", *spec.minimum) : "", spec.maximum ? fmt::format("{}", *spec.maximum) : "",
-                  spec.unit),
-      fmt::format("the default is {}; {}", text_of(spec.default_value), spec.help));
+  throw UsageError(fmt::format("[{}] attention.{} = {} is outside {}..{} {}", facts.name, spec.name, text_of(value),
+                               spec.minimum ? fmt::format("{}", *spec.minimum) : "",
+                               spec.maximum ? fmt::format("{}", *spec.maximum) : "", spec.unit),
+                   fmt::format("the default is {}; {}", text_of(spec.default_value), spec.help));
 }
 
 }  // namespace

@@ -14,8 +14,8 @@ namespace {
 
 using namespace engine;  // the vocabulary of operations
 
-constexpr double kMasked = -1e10;         // finite: a row without a single real key becomes uniform instead of NaN
-constexpr double kInvisible = -1e30;      // below any sum with kMasked: an invisible key never counts
+constexpr double kMasked = -1e10;     // finite: a row without a single real key becomes uniform instead of NaN
+constexpr double kInvisible = -1e30;  // below any sum with kMasked: an invisible key never counts
 
 class Softmax final : public Attention {
  public:
@@ -40,11 +40,9 @@ class Softmax final : public Attention {
     const double scale = 1.0 / std::sqrt(static_cast<double>(q.shape()[2]));
     const uint64_t site = dropout_site(context.scope, "attention_weights");
     if (context.graph.use_fused())
-      return fused_softmax_attention(q, k, v, mask,
-                                     {.scale = scale,
-                                      .causal = context.causal,
-                                      .dropout = context.attention_dropout,
-                                      .dropout_site = site});
+      return fused_softmax_attention(
+          q, k, v, mask,
+          {.scale = scale, .causal = context.causal, .dropout = context.attention_dropout, .dropout_site = site});
     Var logits = affine(matmul(q, k, false, true), scale, 0);
     // Pads get exactly kMasked (not their logit plus it), so that a row of pads alone is uniform in every dtype.
     logits = add(multiply(logits, mask), affine(mask, -kMasked, kMasked));

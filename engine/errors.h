@@ -41,7 +41,8 @@ class Error : public std::runtime_error {
 /// Flags, configuration, or arrays of the wrong shape or type: exit 2.
 class UsageError : public Error {
  public:
-  explicit UsageError(const std::string& message, std::string hint = "") : Error(kExitUsage, message, std::move(hint)) {}
+  explicit UsageError(const std::string& message, std::string hint = "")
+      : Error(kExitUsage, message, std::move(hint)) {}
 };
 
 /// Data that is missing, corrupt, or does not match its checksum: exit 3.
@@ -74,7 +75,7 @@ namespace detail {
 }  // namespace lra
 
 /// A programmer's mistake: stays on in release builds, outside kernels.
-#define LRA_CHECK(condition, message)                                                 \
-  do {                                                                                \
+#define LRA_CHECK(condition, message)                                                         \
+  do {                                                                                        \
     if (!(condition)) ::lra::detail::check_failed(#condition, __FILE__, __LINE__, (message)); \
   } while (false)

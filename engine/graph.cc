@@ -55,17 +55,16 @@ Var Graph::parameter(int32_t index) {
 Var Graph::constant(std::string name, Shape shape, std::vector<double> values) {
   LRA_CHECK(shape.elements() == static_cast<int64_t>(values.size()),
             fmt::format("constant {} of shape {} got {} elements", name, shape.to_string(), values.size()));
-  return add_value({.type = {dtype_, shape},
-                    .kind = ValueKind::constant,
-                    .name = std::move(name),
-                    .constants = std::move(values)});
+  return add_value(
+      {.type = {dtype_, shape}, .kind = ValueKind::constant, .name = std::move(name), .constants = std::move(values)});
 }
 
 std::vector<Var> Graph::apply(std::shared_ptr<const Op> op, std::span<const Var> inputs) {
   std::vector<Type> types;
   Node node{.op = op, .scope = scope_, .backward = backward_};
   for (const Var& input : inputs) {
-    LRA_CHECK(input.valid() && &input.graph() == this, fmt::format("[{}] an argument is of no or another graph", op->name()));
+    LRA_CHECK(input.valid() && &input.graph() == this,
+              fmt::format("[{}] an argument is of no or another graph", op->name()));
     types.push_back(input.type());
     node.inputs.push_back(input.id());
   }

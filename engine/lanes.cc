@@ -12,7 +12,8 @@
 
 namespace lra::engine {
 
-void deal_into(std::span<const int64_t> lengths, std::vector<int32_t>& order, std::vector<std::vector<int32_t>>& lanes) {
+void deal_into(std::span<const int64_t> lengths, std::vector<int32_t>& order,
+               std::vector<std::vector<int32_t>>& lanes) {
   order.resize(lengths.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {

@@ -10,9 +10,9 @@ namespace {
 /// The coefficients of one step, in the weights' precision.
 struct Coefficients {
   float beta1, one_minus_beta1, beta2, one_minus_beta2;
-  float step_size;      // learning rate / (1 - beta1^t)
-  float root_scale;     // 1 / sqrt(1 - beta2^t)
-  float square_scale;   // 1 / (1 - beta2^t)
+  float step_size;     // learning rate / (1 - beta1^t)
+  float root_scale;    // 1 / sqrt(1 - beta2^t)
+  float square_scale;  // 1 / (1 - beta2^t)
   float epsilon, keep, l2;
 };
 
@@ -23,8 +23,8 @@ void update(const Coefficients& c, int64_t count, const float* gradients, float*
     const float g = gradients[i] + c.l2 * weights[i];
     m[i] = c.beta1 * m[i] + c.one_minus_beta1 * g;
     v[i] = c.beta2 * v[i] + c.one_minus_beta2 * g * g;
-    const float denominator = kInside ? std::sqrt(v[i] * c.square_scale + c.epsilon)
-                                      : std::sqrt(v[i]) * c.root_scale + c.epsilon;
+    const float denominator =
+        kInside ? std::sqrt(v[i] * c.square_scale + c.epsilon) : std::sqrt(v[i]) * c.root_scale + c.epsilon;
     weights[i] = weights[i] * c.keep - c.step_size * m[i] / denominator;
   }
 }

@@ -23,9 +23,9 @@ struct AdamParams {
 
 /// What changes from step to step.
 struct AdamStep {
-  int64_t number = 1;          // from 1: for the bias corrections
+  int64_t number = 1;  // from 1: for the bias corrections
   double learning_rate = 0.0;
-  double beta1 = 0.9;          // schedules may cycle it
+  double beta1 = 0.9;  // schedules may cycle it
 };
 
 /// Updates `count` weights from their gradients; m and v are the first and second moments. Element by element, so any
@@ -38,7 +38,7 @@ enum class ScheduleKind { constant, rsqrt, cosine, onecycle_linear };
 /// lra-spec 3.1 (rsqrt, cosine: Flax, warm-up from 0) and 3.3 (PyTorch's OneCycleLR with linear annealing).
 struct Schedule {
   ScheduleKind kind = ScheduleKind::constant;
-  double base = 1e-4;               // learning rate: the factor of rsqrt, the peak of the others
+  double base = 1e-4;  // learning rate: the factor of rsqrt, the peak of the others
   int64_t warmup_steps = 0;
   int64_t total_steps = 1;          // onecycle
   int64_t steps_per_cycle = 1;      // cosine

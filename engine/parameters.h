@@ -24,13 +24,14 @@ Initializer init_xavier_uniform(int64_t fan_in, int64_t fan_out);
 Initializer init_torch_linear(int64_t fan_in);
 
 struct Parameter {
-  std::string name;   // unique, dotted: "encoder.layers.0.ffn.in.weight"
+  std::string name;  // unique, dotted: "encoder.layers.0.ffn.in.weight"
   Shape shape;
   int64_t offset = 0;  // of its first element in the flat array
   Initializer initializer;
 };
 
-/// An ordered set of parameters. Declaring a known name returns the known one, so that every graph of a model shares it.
+/// An ordered set of parameters. Declaring a known name returns the known one, so that every graph of a model shares
+/// it.
 class Parameters {
  public:
   /// Throws std::logic_error when the name is known with another shape.

@@ -16,10 +16,10 @@ namespace lra::engine {
 
 /// What one execution is bound to. All arrays are of the graph's dtype where not said otherwise.
 struct Bindings {
-  std::byte* arena = nullptr;          // Plan::arena_bytes() bytes, aligned to 64
-  void* parameters = nullptr;          // the flat array of Parameters
-  void* gradients = nullptr;           // the lane's sums, laid out like the parameters; not read in plans without sinks
-  std::span<void* const> inputs;       // in the order of Graph::inputs(), contiguous
+  std::byte* arena = nullptr;     // Plan::arena_bytes() bytes, aligned to 64
+  void* parameters = nullptr;     // the flat array of Parameters
+  void* gradients = nullptr;      // the lane's sums, laid out like the parameters; not read in plans without sinks
+  std::span<void* const> inputs;  // in the order of Graph::inputs(), contiguous
   ExampleKeys keys;
 };
 
@@ -29,7 +29,7 @@ enum class Base : uint8_t { arena, input, parameter, constant, gradient };
 /// A value's window: elements of `layout` counted from its base, plus `byte_offset`.
 struct Place {
   Base base = Base::arena;
-  int32_t index = -1;        // input number, constant number, or (until laid out) buffer number
+  int32_t index = -1;  // input number, constant number, or (until laid out) buffer number
   int64_t byte_offset = 0;
   Dtype dtype = Dtype::f32;
   Layout layout;

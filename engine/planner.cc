@@ -116,7 +116,8 @@ void Planner::find_in_place_sums() {
     if (!needed_[id] || sum.op->name() != "add") continue;
     const int32_t out = sum.outputs[0];
     if (!is_plain_result(out)) continue;
-    for (const auto& [kept, added] : {std::pair(sum.inputs[0], sum.inputs[1]), std::pair(sum.inputs[1], sum.inputs[0])}) {
+    for (const auto& [kept, added] :
+         {std::pair(sum.inputs[0], sum.inputs[1]), std::pair(sum.inputs[1], sum.inputs[0])}) {
       if (kept == added || !is_plain_result(kept) || !is_plain_result(added) || shares_[at(added)] >= 0 ||
           !(value(kept).type == value(out).type) || !(value(added).type == value(out).type))
         continue;
@@ -124,11 +125,11 @@ void Planner::find_in_place_sums() {
       const Node& producer = node(adder);
       if (!producer.op->accumulates(output_number(producer, added)) || users_[at(added)].size() != 1) continue;
       // From the moment the adder runs, the memory of `kept` holds the sum: nobody may read the old content then.
-      const bool safe = value(kept).producer < adder &&
-                        std::all_of(users_[at(kept)].begin(), users_[at(kept)].end(), [&](int32_t user) {
-                          return user == static_cast<int32_t>(id) ||
-                                 (user < adder && !is_view(node(user)) && !is_pack(node(user)));
-                        });
+      const bool safe =
+          value(kept).producer < adder &&
+          std::all_of(users_[at(kept)].begin(), users_[at(kept)].end(), [&](int32_t user) {
+            return user == static_cast<int32_t>(id) || (user < adder && !is_view(node(user)) && !is_pack(node(user)));
+          });
       if (!safe) continue;
       shares_[at(added)] = kept;
       shares_[at(out)] = kept;
@@ -181,8 +182,7 @@ Place Planner::place_result(int32_t id) {
   Place place{.dtype = v.type.dtype};
   if (sunk_into_[at(id)] >= 0) {
     place.base = Base::gradient;
-    place.byte_offset =
-        graph_.parameters()[sunk_into_[at(id)]].offset * static_cast<int64_t>(bytes_of(v.type.dtype));
+    place.byte_offset = graph_.parameters()[sunk_into_[at(id)]].offset * static_cast<int64_t>(bytes_of(v.type.dtype));
     place.layout = Layout::contiguous(v.type.shape);
   } else if (shares_[at(id)] >= 0) {
     place = place_result(shares_[at(id)]);
@@ -261,11 +261,11 @@ void Planner::plan_sink(int32_t id) {
   Place source = places_[at(sink.inputs[0])];
   if (!source.layout.has_unit_rows()) source = contiguous_copy(source, id);
   const Value& target = value(sink.outputs[0]);
-  const Place sum{.base = Base::gradient,
-                  .byte_offset = graph_.parameters()[target.parameter].offset *
-                                 static_cast<int64_t>(bytes_of(target.type.dtype)),
-                  .dtype = target.type.dtype,
-                  .layout = Layout::contiguous(target.type.shape)};
+  const Place sum{
+      .base = Base::gradient,
+      .byte_offset = graph_.parameters()[target.parameter].offset * static_cast<int64_t>(bytes_of(target.type.dtype)),
+      .dtype = target.type.dtype,
+      .layout = Layout::contiguous(target.type.shape)};
   add_step(id, add_to_kernel(target.type.dtype), {source}, {sum});
 }
 

@@ -23,13 +23,13 @@ class Planner {
   bool is_plain_result(int32_t id) const;
 
   // In this order:
-  void find_needed();             // nodes that an output or a gradient sink depends on, and who uses each value
-  void find_packed();             // values that can be written inside the result of a PackOp
-  void find_sunk();               // gradients that their kernel can add to the lane's sums by itself
-  void find_in_place_sums();      // additions that the kernel of one operand can do by itself
-  void place_values();            // a Place for every value
-  void make_steps();              // kernels, copies, scratch
-  void lay_out_arena();           // lifetimes, offsets
+  void find_needed();         // nodes that an output or a gradient sink depends on, and who uses each value
+  void find_packed();         // values that can be written inside the result of a PackOp
+  void find_sunk();           // gradients that their kernel can add to the lane's sums by itself
+  void find_in_place_sums();  // additions that the kernel of one operand can do by itself
+  void place_values();        // a Place for every value
+  void make_steps();          // kernels, copies, scratch
+  void lay_out_arena();       // lifetimes, offsets
 
   Place place_result(int32_t id);
   Place new_buffer(Dtype dtype, const Shape& shape);

@@ -60,14 +60,16 @@ struct Layout {
 struct View {
   void* data = nullptr;  // address of element (0, 0, …)
   Dtype dtype = Dtype::f32;
-  Layout layout;         // its offset is already in `data`
+  Layout layout;  // its offset is already in `data`
 
   template <class T>
   T* as() const {
     return static_cast<T*>(data);
   }
   const Shape& shape() const { return layout.shape; }
-  int64_t stride(int axis) const { return layout.strides[static_cast<size_t>(axis < 0 ? axis + shape().rank() : axis)]; }
+  int64_t stride(int axis) const {
+    return layout.strides[static_cast<size_t>(axis < 0 ? axis + shape().rank() : axis)];
+  }
 };
 
 }  // namespace lra::engine

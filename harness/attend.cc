@@ -38,7 +38,8 @@ void check_shapes(const AttendRequest& request, const attention::Mechanism& mech
   for (const double bit : request.mask)
     if (bit != 0.0 && bit != 1.0) fail(fmt::format("the mask holds {}", bit), "the mask is 1 (real token) or 0 (pad)");
   if (!request.output_gradient.empty() && static_cast<int64_t>(request.output_gradient.size()) != first.elements())
-    fail(fmt::format("the output gradient has {} elements, the output {}", request.output_gradient.size(), first.elements()),
+    fail(fmt::format("the output gradient has {} elements, the output {}", request.output_gradient.size(),
+                     first.elements()),
          "--grad-out has the output's shape");
 }
 
@@ -140,10 +141,9 @@ AttendResult attend(const AttendRequest& request) {
   for (size_t i = 0; i < request.arguments.size(); ++i)
     arguments.push_back(graph.input(fmt::format("argument{}", i), {request.dtype, shape}));
   const Var mask = graph.input("mask", {request.dtype, {n}});
-  const Var output =
-      heads ? dynamic_cast<const attention::Attention&>(mechanism).attend(context, arguments[0], arguments[1],
-                                                                          arguments[2], mask)
-            : dynamic_cast<const attention::Mixer&>(mechanism).mix(context, arguments[0], mask);
+  const Var output = heads ? dynamic_cast<const attention::Attention&>(mechanism).attend(
+                                 context, arguments[0], arguments[1], arguments[2], mask)
+                           : dynamic_cast<const attention::Mixer&>(mechanism).mix(context, arguments[0], mask);
   graph.mark_output("output", output);
   if (!request.output_gradient.empty()) {
     const Var seed = graph.input("output_gradient", {request.dtype, output.shape()});
@@ -153,9 +153,9 @@ AttendResult attend(const AttendRequest& request) {
   for (const auto& [name, value] : request.parameter_values)
     if (std::none_of(own.list().begin(), own.list().end(),
                      [&](const engine::Parameter& p) { return p.name == name && p.shape == value.shape; }))
-      throw UsageError(fmt::format("[attend] {} has no parameter {} of shape {}", request.attention, name,
-                                   value.shape.to_string()),
-                       "--parameters-out writes a file with the names and shapes it expects");
+      throw UsageError(
+          fmt::format("[attend] {} has no parameter {} of shape {}", request.attention, name, value.shape.to_string()),
+          "--parameters-out writes a file with the names and shapes it expects");
   const engine::Plan plan(graph);
   return request.dtype == Dtype::f64 ? execute<double>(request, plan, own) : execute<float>(request, plan, own);
 }

@@ -27,9 +27,9 @@ struct AttendRequest {
   engine::Dtype dtype = engine::Dtype::f32;
   engine::Kernels kernels = engine::Kernels::fused;
   bool causal = false;
-  int64_t nominal_length = 0;           // 0: n
+  int64_t nominal_length = 0;  // 0: n
   uint64_t seed = 0;
-  bool poison = false;                  // fill the arena with NaN first (tests)
+  bool poison = false;  // fill the arena with NaN first (tests)
   /// Values of the mechanism's own parameters by name; those not given are initialised from the seed.
   std::map<std::string, HostArray> parameter_values;
 };

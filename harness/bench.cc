@@ -38,8 +38,8 @@ class Candidate {
     std::iota(batch_.begin(), batch_.end(), int64_t{0});
     record_.kind = reports::RunKind::kBench;
     record_.task.split_policy.reset();
-    const double forward = static_cast<double>(model_.forward_flops(resolved.config.sequence_length)) *
-                           static_cast<double>(batch_.size());
+    const double forward =
+        static_cast<double>(model_.forward_flops(resolved.config.sequence_length)) * static_cast<double>(batch_.size());
     record_.model_flops = {.train_per_step = 3 * forward, .infer_per_step = forward};
     record_.executed_length = {.mean = static_cast<double>(model_.rows_for(resolved.config.sequence_length)),
                                .max = model_.rows_for(resolved.config.sequence_length)};
@@ -78,8 +78,8 @@ class Candidate {
     const double step_s = seconds_since(start);
     const double peak_after = measure_peak_gflops(learner_->workers(), kPeakBurst_s);
     const double peak = 0.5 * (peak_before + peak_after);
-    const double flops = options_.mode == Mode::train ? *record_.model_flops.train_per_step
-                                                      : *record_.model_flops.infer_per_step;
+    const double flops =
+        options_.mode == Mode::train ? *record_.model_flops.train_per_step : *record_.model_flops.infer_per_step;
     samples_ms_.push_back(step_s * 1e3);
     mfu_.push_back(flops / step_s / (peak * 1e9));
     peaks_.push_back(peak);

@@ -17,8 +17,8 @@ struct BenchOptions {
   int threads = 1;
   int64_t memory_limit_bytes = 0;
   int64_t warmup_steps = 2;
-  int64_t min_steps = 5;      // timed ones, of each mechanism
-  double min_time_s = 2.0;    // timed, of each mechanism
+  int64_t min_steps = 5;    // timed ones, of each mechanism
+  double min_time_s = 2.0;  // timed, of each mechanism
 };
 
 /// Measures configurations of one length together: after the warm-up of each, one step of each in turn, so that drift

@@ -97,6 +97,15 @@ std::string metadata_of(const io::SafetensorsFile& file, const std::string& key)
   return found->second;
 }
 
+/// Shapes may fit where numbers do not: the hash covers the whole configuration and the data set.
+void require_configuration(const io::SafetensorsFile& file, const std::string& config_hash) {
+  const std::string theirs = metadata_of(file, "config_hash");
+  if (theirs == config_hash) return;
+  throw RunError(fmt::format("[checkpoint] {} is of configuration {}, but this configuration with this data set is {}",
+                             file.path().string(), theirs, config_hash),
+                 "use the configuration and the --data it was trained with, or train again with --force");
+}
+
 }  // namespace
 
 void save_checkpoint(const std::filesystem::path& path, const std::string& config_hash, const RunState& state,
@@ -122,9 +131,7 @@ void save_weights(const std::filesystem::path& path, const std::string& config_h
 
 RunState load_checkpoint(const std::filesystem::path& path, const std::string& config_hash, Learner& learner) {
   const io::SafetensorsFile file(path);
-  if (const std::string theirs = metadata_of(file, "config_hash"); theirs != config_hash)
-    throw RunError(fmt::format("[checkpoint] {} is of configuration {}, this run is {}", path.string(), theirs, config_hash),
-                   "resume with the configuration it was started with, or start again with --force");
+  require_configuration(file, config_hash);
   const std::string text = metadata_of(file, "state");
   RunState state;
   try {
@@ -140,8 +147,11 @@ RunState load_checkpoint(const std::filesystem::path& path, const std::string& c
   return state;
 }
 
-void load_weights(const std::filesystem::path& path, const engine::Parameters& parameters, std::span<float> weights) {
-  read_tensors(io::SafetensorsFile(path), "", parameters, weights);
+void load_weights(const std::filesystem::path& path, const std::string& config_hash,
+                  const engine::Parameters& parameters, std::span<float> weights) {
+  const io::SafetensorsFile file(path);
+  require_configuration(file, config_hash);
+  read_tensors(file, "", parameters, weights);
 }
 
 }  // namespace lra::harness

@@ -29,13 +29,13 @@ struct RunState {
   BestEvaluation best;
   double last_validation_accuracy = 0;
   double last_validation_loss = 0;
-  Tally since_log;         // training examples since the last logged event
-  Tally since_evaluation;  // … since the last evaluation
-  Tally last_window;       // … between the last two evaluations: the record's training accuracy and loss
-  Tally all;               // … of the whole run
-  int64_t model_flops = 0; // … of the whole run
+  Tally since_log;          // training examples since the last logged event
+  Tally since_evaluation;   // … since the last evaluation
+  Tally last_window;        // … between the last two evaluations: the record's training accuracy and loss
+  Tally all;                // … of the whole run
+  int64_t model_flops = 0;  // … of the whole run
   int64_t longest_rows = 0;
-  double wall_s = 0;       // of all sessions of this run
+  double wall_s = 0;  // of all sessions of this run
 };
 
 /// Throws ResourceError.
@@ -46,7 +46,8 @@ void save_weights(const std::filesystem::path& path, const std::string& config_h
 
 /// Restores weights, moments and state. Throws DataError for a damaged file, RunError for one of another configuration.
 RunState load_checkpoint(const std::filesystem::path& path, const std::string& config_hash, Learner& learner);
-/// Restores the weights alone, from either kind of file.
-void load_weights(const std::filesystem::path& path, const engine::Parameters& parameters, std::span<float> weights);
+/// Restores the weights alone, from either kind of file. Throws as load_checkpoint().
+void load_weights(const std::filesystem::path& path, const std::string& config_hash,
+                  const engine::Parameters& parameters, std::span<float> weights);
 
 }  // namespace lra::harness

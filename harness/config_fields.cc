@@ -59,7 +59,7 @@ class FieldList {
     field.get = [place](const TrainConfig& config) { return Json(place(config)); };
     field.set = [place, range, name = field.key](TrainConfig& config, const Json& value) {
       const double number = checked_number(name, value, range);
-      if (number != std::floor(number)) refuse(name, value, "is not a whole number", "");
+      if (number != std::floor(number)) refuse(name, value, "is not a whole number", "write it without a fraction");
       using Integer = std::remove_reference_t<decltype(place(config))>;
       place(config) = static_cast<Integer>(number);
     };
@@ -109,7 +109,7 @@ class FieldList {
     ConfigField& field = add(std::move(key), "text", std::move(help), traits);
     field.get = [place](const TrainConfig& config) { return Json(place(config)); };
     field.set = [place, name = field.key](TrainConfig& config, const Json& value) {
-      if (!value.is_string()) refuse(name, value, "is not a text", "");
+      if (!value.is_string()) refuse(name, value, "is not a text", "put it in quotes");
       place(config) = value.get<std::string>();
     };
   }

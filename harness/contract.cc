@@ -115,8 +115,7 @@ class Contract {
     const auto objective = [&](const AttendRequest& moved) {
       const AttendResult result = attend(moved);
       double sum = 0;
-      for (size_t i = 0; i < result.output.values.size(); ++i)
-        sum += result.output.values[i] * base.output_gradient[i];
+      for (size_t i = 0; i < result.output.values.size(); ++i) sum += result.output.values[i] * base.output_gradient[i];
       return sum;
     };
     double worst = 0;
@@ -174,7 +173,8 @@ class Contract {
       const AttendResult exact = attend(cut(base, kReal));
       const double shift = difference(real_rows(expected.output, kReal), exact.output.values, scale);
       double leaked = 0;
-      for (const HostArray& gradient : expected.gradients) leaked = std::max(leaked, largest(pad_rows(gradient, kReal)));
+      for (const HostArray& gradient : expected.gradients)
+        leaked = std::max(leaked, largest(pad_rows(gradient, kReal)));
       add(fused ? "padding f32" : "padding f64", change <= tolerance && shift <= tolerance && leaked == 0,
           fmt::format("content of pads changes the output by {:.1e}, their number by {:.1e}, gradient at pads {:.1e}",
                       change, shift, leaked));

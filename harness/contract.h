@@ -12,10 +12,10 @@ namespace lra::harness {
 
 /// One promise and whether it is kept.
 struct Finding {
-  std::string check;    // "gradient_matches_finite_differences"
+  std::string check;  // "gradient_matches_finite_differences"
   bool passed = false;
-  std::string detail;   // figures, and what to look at when it failed
-  std::string repro;    // a command that shows it again
+  std::string detail;  // figures, and what to look at when it failed
+  std::string repro;   // a command that shows it again
 };
 
 /// A problem of random arguments for a mechanism, of the right kind and with its gradient.

@@ -1,10 +1,32 @@
 #include "harness/examples.h"
 
+#include <fmt/format.h>
+
 #include <numeric>
 
+#include "engine/errors.h"
 #include "engine/random.h"
 
 namespace lra::harness {
+
+void require_known_tokens(const tasks::Dataset& dataset, tasks::SplitName name) {
+  const tasks::Split& split = dataset.split(name);
+  const auto check = [&](auto tokens, int64_t example) {
+    const auto bad = std::find_if(tokens.begin(), tokens.end(), [&](auto id) { return id >= dataset.vocab_size(); });
+    if (bad == tokens.end()) return;
+    throw DataError(fmt::format("`{}`: the {} split has the token {} in example {}, but the vocabulary has {}",
+                                dataset.directory().string(), tasks::split_text(name), *bad, example,
+                                dataset.vocab_size()),
+                    "the data were altered: see `lra data verify`, and make them again with --force");
+  };
+  for (int64_t example = 0; example < split.size(); ++example)
+    for (int input = 0; input < split.inputs_per_example(); ++input)
+      if (split.token_type() == tasks::TokenType::kUint8) {
+        check(split.tokens(example, input), example);
+      } else {
+        check(split.tokens16(example, input), example);
+      }
+}
 
 RandomExamples::RandomExamples(int64_t count, int64_t length, int64_t vocab_size, int64_t num_classes, uint64_t seed)
     : length_(length) {

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "tasks/split.h"
+#include "tasks/dataset.h"
 
 namespace lra::harness {
 
@@ -36,6 +36,9 @@ class SplitExamples final : public Examples {
   const tasks::Split& split_;
   int64_t max_length_;
 };
+
+/// Refuses token ids outside the vocabulary: they would be read from beyond the embedding table. Throws DataError.
+void require_known_tokens(const tasks::Dataset& dataset, tasks::SplitName split);
 
 /// Full-length sequences of uniform tokens, for measuring speed.
 class RandomExamples final : public Examples {

@@ -152,10 +152,11 @@ void Learner::warm_up() {
     std::vector<float> nowhere(gradient_.size());  // gradients of the warm-up are thrown away
     void* inputs[] = {worker.tokens.data(), worker.mask.data(), &worker.label, &worker.loss_weight};
     const auto run = [&](int64_t rows, Mode mode) {
-      model_.plan(rows, mode).run({.arena = worker.arena->data(),
-                                   .parameters = weights_.data(),
-                                   .gradients = nowhere.data(),
-                                   .inputs = inputs});
+      model_.plan(rows, mode)
+          .run({.arena = worker.arena->data(),
+                .parameters = weights_.data(),
+                .gradients = nowhere.data(),
+                .inputs = inputs});
     };
     for (const int64_t rows : rows_train_) run(rows, Mode::train);
     for (const int64_t rows : rows_infer_) run(rows, Mode::infer);
@@ -183,12 +184,13 @@ Learner::Outcome Learner::run_example(const Examples& examples, int64_t example,
   worker.label = examples.label(example);
   worker.loss_weight = loss_weight;
   void* inputs[] = {worker.tokens.data(), mask, &worker.label, &worker.loss_weight};
-  const engine::Bindings bindings{
-      .arena = worker.arena->data(),
-      .parameters = weights_.data(),
-      .gradients = gradients,
-      .inputs = inputs,
-      .keys = {.seed = model_.config().seed, .step = static_cast<uint32_t>(step), .example = static_cast<uint32_t>(example)}};
+  const engine::Bindings bindings{.arena = worker.arena->data(),
+                                  .parameters = weights_.data(),
+                                  .gradients = gradients,
+                                  .inputs = inputs,
+                                  .keys = {.seed = model_.config().seed,
+                                           .step = static_cast<uint32_t>(step),
+                                           .example = static_cast<uint32_t>(example)}};
   const Clock::time_point prepared = Clock::now();
   plan.run(bindings, 0, plan.backward_begin());
   const Clock::time_point forwarded = Clock::now();
@@ -281,9 +283,8 @@ void Learner::sum_lanes_and_update(int64_t step) {
     for (int64_t chunk = 0; chunk < chunks; ++chunk) squares += chunk_squares_[static_cast<size_t>(chunk)];
     if (std::sqrt(squares) > train.clip_norm) scale = static_cast<float>(train.clip_norm / std::sqrt(squares));
   }
-  const engine::AdamStep adam{.number = step + 1,
-                              .learning_rate = schedule_.learning_rate(step),
-                              .beta1 = schedule_.beta1(step, train.beta1)};
+  const engine::AdamStep adam{
+      .number = step + 1, .learning_rate = schedule_.learning_rate(step), .beta1 = schedule_.beta1(step, train.beta1)};
   workers_.run_tasks(chunks, [&](int64_t chunk, int) {
     const int64_t begin = chunk * kChunkElements, end = std::min(elements, begin + kChunkElements);
     if (scale != 1.0f)

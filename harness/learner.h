@@ -37,9 +37,9 @@ struct PhaseSeconds {
 
 /// Bytes that a learner will take, known before any of them are allocated.
 struct MemoryForecast {
-  int64_t arena_bytes = 0;          // all workers' arenas
+  int64_t arena_bytes = 0;  // all workers' arenas
   int64_t lane_gradient_bytes = 0;
-  int64_t parameter_bytes = 0;      // weights, both moments, summed gradient
+  int64_t parameter_bytes = 0;  // weights, both moments, summed gradient
   int64_t constant_bytes = 0;
   int64_t total() const { return arena_bytes + lane_gradient_bytes + parameter_bytes + constant_bytes; }
 };

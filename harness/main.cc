@@ -43,21 +43,29 @@ int report(const Error& error) {
 /// CLI11's own codes start at 100; ours are a contract.
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
   if (error.get_exit_code() == 0) return app.exit(error);  // --help
-  std::cerr << "lra: error: " << error.what() << "\n     hint: `lra --help` lists the commands, `lra COMMAND --help` "
-            << "their flags\n";
+  std::string hint = "`lra --help` lists the commands, `lra COMMAND --help` their flags";
+  const std::vector<std::string> unknown = app.remaining();
+  if (app.get_subcommands().empty() && !unknown.empty() && !unknown.front().starts_with("-")) {
+    std::vector<std::string> commands;
+    for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
+    hint = suggest(unknown.front(), commands);
+  }
+  std::cerr << "lra: error: " << error.what() << "\n     hint: " << hint << "\n";
   return kExitUsage;
 }
 
 int run(int argc, char** argv) {
   CLI::App app("Long-Range Arena on CPUs: train, measure and compare attention mechanisms on long sequences.", "lra");
-  app.footer("Start here:\n  lra data generate listops --data DIR\n"
-             "  lra train --task listops --attention cosformer --data DIR");
+  app.footer(
+      "Start here:\n  lra data generate listops --data DIR\n"
+      "  lra train --task listops --attention cosformer --data DIR");
   int exit_code = kExitOk;
   bool version = false, json = false, quiet = false;
   CLI::Option* version_flag = app.add_flag("--version", version, "print versions and exit");
   app.add_flag("--json", json, "with --version: as JSON")->needs(version_flag);
-  app.add_flag("--quiet", quiet, "no progress and no notes on standard error")
-      ->each([](const std::string&) { harness::set_quiet(true); });
+  app.add_flag("--quiet", quiet, "no progress and no notes on standard error")->each([](const std::string&) {
+    harness::set_quiet(true);
+  });
   app.fallthrough(false);
   app.require_subcommand(0, 1);
   harness::add_list_command(app, exit_code);
@@ -79,7 +87,8 @@ int run(int argc, char** argv) {
     return kExitUsage;
   }
   std::cout.flush();
-  if (!std::cout) throw ResourceError("[stdout] the results could not be written", "is the disk full, or the pipe closed?");
+  if (!std::cout)
+    throw ResourceError("[stdout] the results could not be written", "is the disk full, or the pipe closed?");
   return exit_code;
 }
 

@@ -57,7 +57,8 @@ int64_t parse_bytes(const char* text) {
   if (unit == "M" || unit == "MiB") factor = 1024.0 * 1024;
   if (unit == "G" || unit == "GiB") factor = 1024.0 * 1024 * 1024;
   if (end == text || factor == 0 || !(number > 0) || number * factor > 9e18)
-    throw UsageError(fmt::format("[memory] cannot read `{}` as a number of bytes", text), "write for example 512M or 4G");
+    throw UsageError(fmt::format("[memory] cannot read `{}` as a number of bytes", text),
+                     "write for example 512M or 4G");
   return static_cast<int64_t>(number * factor);
 }
 

@@ -72,9 +72,7 @@ reports::StepTimeBlock step_times(std::span<const double> samples_ms) {
 
 double measure_peak_gflops(engine::Workers& workers, double burst_s) {
   std::vector<double> gflops(static_cast<size_t>(workers.count()));
-  workers.run([&](int worker) {
-    gflops[static_cast<size_t>(worker)] = engine::onednn::measure_sgemm_gflops(burst_s);
-  });
+  workers.run([&](int worker) { gflops[static_cast<size_t>(worker)] = engine::onednn::measure_sgemm_gflops(burst_s); });
   double sum = 0;
   for (const double rate : gflops) sum += rate;
   return sum;

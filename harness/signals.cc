@@ -1,7 +1,7 @@
 #include "harness/signals.h"
 
-#include <csignal>
 #include <unistd.h>
+#include <csignal>
 
 namespace lra::harness {
 namespace {

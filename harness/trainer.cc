@@ -21,8 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
-constexpr int64_t kWarmupSteps = 5;      // left out of the speed
+constexpr int64_t kWarmupSteps = 5;  // left out of the speed
 constexpr double kPeakBurst_s = 0.05;
+constexpr const char* kLocked = "the run directory";
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -59,6 +60,7 @@ class TrainingRun {
         train_(dataset.train(), config_.sequence_length),
         validation_(validation_split(dataset), config_.sequence_length),
         test_(dataset.test(), config_.sequence_length) {
+    for (const tasks::SplitName split : tasks::kSplitNames) require_known_tokens(dataset, split);
     if (train_.size() == 0 || test_.size() == 0)
       throw UsageError(fmt::format("[train] the data set in {} has {} train and {} test examples",
                                    dataset.directory().string(), train_.size(), test_.size()),
@@ -66,9 +68,12 @@ class TrainingRun {
   }
 
   TrainOutcome run() {
-    io::create_directories(directory_ / "checkpoint");
-    const io::DirectoryLock lock(directory_, "the run directory");
-    if (auto finished = settle_earlier_run()) return {*finished, directory_, 0};
+    std::optional<io::DirectoryLock> lock;
+    std::error_code error;
+    if (fs::is_directory(directory_, error)) {
+      lock.emplace(directory_, kLocked);
+      if (auto finished = settle_earlier_run()) return {*finished, directory_, 0};
+    }
     catch_interrupts();
     Model model(config_, {.vocab_size = dataset_.vocab_size(), .num_classes = dataset_.num_classes()},
                 engine::Dtype::f32,
@@ -76,6 +81,13 @@ class TrainingRun {
     Learner learner(model, {.threads = options_.threads, .memory_limit_bytes = options_.memory_limit_bytes},
                     lengths_of(train_), joined(lengths_of(validation_), lengths_of(test_)));
     learner_ = &learner;
+    // Only a run that is known to fit makes its directory, or clears an earlier run away.
+    io::create_directories(directory_ / "checkpoint");
+    if (!lock) {
+      lock.emplace(directory_, kLocked);
+      if (auto finished = settle_earlier_run()) return {*finished, directory_, 0};
+    }
+    clear_leftovers();
     RunState state;
     if (fs::exists(last_checkpoint())) {
       state = load_checkpoint(last_checkpoint(), hash_, learner);
@@ -99,15 +111,10 @@ class TrainingRun {
   fs::path best_checkpoint() const { return directory_ / "checkpoint" / "best.safetensors"; }
   fs::path result_file() const { return directory_ / "result.json"; }
 
-  /// What to do about files of an earlier run: report a finished one (--resume), go on, clear (--force) or refuse.
-  std::optional<reports::ResultRecord> settle_earlier_run() {
+  /// What to do about an earlier run: report a finished one (--resume), go on, start afresh (--force) or refuse.
+  std::optional<reports::ResultRecord> settle_earlier_run() const {
     const bool finished = fs::exists(result_file()), started = fs::exists(last_checkpoint());
-    if (options_.force) {
-      fs::remove(result_file());
-      fs::remove(last_checkpoint());
-      fs::remove(best_checkpoint());
-      return std::nullopt;
-    }
+    if (options_.force) return std::nullopt;
     if (finished && options_.resume) {
       try {
         return reports::record_from_json(read_json(result_file()));
@@ -117,10 +124,23 @@ class TrainingRun {
       }
     }
     if ((finished || started) && !options_.resume)
-      throw UsageError(fmt::format("[train] {} already holds a {} run", directory_.string(),
-                                   finished ? "finished" : "started"),
-                       "--resume goes on with it (or reports it again), --force starts afresh and replaces it");
+      throw UsageError(
+          fmt::format("[train] {} already holds a {} run", directory_.string(), finished ? "finished" : "started"),
+          "--resume goes on with it (or reports it again), --force starts afresh and replaces it");
     return std::nullopt;
+  }
+
+  /// What killed writers left and, with --force, the earlier run.
+  void clear_leftovers() const {
+    io::remove_stale_temporaries(directory_);
+    io::remove_stale_temporaries(directory_ / "checkpoint");
+    if (!options_.force) return;
+    for (const fs::path& path : {result_file(), last_checkpoint(), best_checkpoint()}) fs::remove(path);
+  }
+
+  /// Whether `step` steps completed are a moment of what happens every `every` steps; 0: only at the end.
+  bool is_due(int64_t step, int64_t every) const {
+    return step == config_.train.steps || (every > 0 && step % every == 0);
   }
 
   void loop(RunState& state, double earlier_wall_s, bool& diverged) {
@@ -142,11 +162,14 @@ class TrainingRun {
         metrics_->append(state.step, "train", {{"diverged", true}});
         return;
       }
-      if (state.step % train.log_every == 0 || state.step == train.steps) log_training(state);
-      const bool evaluated = state.step % train.eval_every == 0 || state.step == train.steps;
-      if (evaluated) evaluate(state);
+      if (is_due(state.step, train.log_every)) log_training(state);
+      const bool evaluated = is_due(state.step, train.eval_every);
+      if (evaluated && !evaluate(state)) {
+        diverged = true;
+        return;
+      }
       const bool stop = interrupted_by() != 0;
-      if (evaluated || stop || state.step % train.checkpoint_every == 0) {
+      if (evaluated || stop || is_due(state.step, train.checkpoint_every)) {
         state.wall_s = earlier_wall_s + seconds_since(session_start_);
         metrics_->sync();
         state.metrics_bytes = metrics_->bytes();
@@ -188,8 +211,13 @@ class TrainingRun {
     state.since_log = {};
   }
 
-  void evaluate(RunState& state) {
+  /// False when the weights have become such that the loss is not finite.
+  bool evaluate(RunState& state) {
     const Tally tally = learner_->evaluate(validation_);
+    if (!std::isfinite(tally.loss_sum)) {
+      metrics_->append(state.step, "validation", {{"diverged", true}});
+      return false;
+    }
     const bool better = state.best.step == 0 || tally.accuracy() > state.best.accuracy;
     state.last_validation_accuracy = tally.accuracy();
     state.last_validation_loss = tally.loss();
@@ -208,6 +236,7 @@ class TrainingRun {
                       {"best_step", state.best.step}});
     state.since_evaluation = {};
     peaks_.push_back(measure_peak_gflops(learner_->workers(), kPeakBurst_s));
+    return true;
   }
 
   reports::ResultRecord finish(RunState& state, double earlier_wall_s, bool diverged) {
@@ -233,7 +262,7 @@ class TrainingRun {
 
   void fill_accuracy(reports::ResultRecord& record, const RunState& state) {
     const bool best = config_.train.selection == Selection::kBestValidation;
-    if (best) load_weights(best_checkpoint(), learner_->model().parameters(), learner_->weights());
+    if (best) load_weights(best_checkpoint(), hash_, learner_->model().parameters(), learner_->weights());
     const Tally test = learner_->evaluate(test_);
     const reports::Interval interval = reports::wilson_interval(test.correct, test.examples);
     record.accuracy = {.train = state.last_window.accuracy(),
@@ -247,13 +276,14 @@ class TrainingRun {
                    .test = test.loss()};
     record.status = interval.low > record.task.majority_baseline.value_or(0) ? reports::RunStatus::kConverged
                                                                              : reports::RunStatus::kAtChance;
+    if (!std::isfinite(test.loss_sum)) record.status = reports::RunStatus::kDiverged;
     record.speed.phase_s->eval = learner_->phases().eval;
   }
 
   void describe_speed(reports::ResultRecord& record, const RunState& state) {
-    record.executed_length = {
-        .mean = static_cast<double>(state.all.executed_tokens) / static_cast<double>(std::max<int64_t>(1, state.all.examples)),
-        .max = state.longest_rows};
+    record.executed_length = {.mean = static_cast<double>(state.all.executed_tokens) /
+                                      static_cast<double>(std::max<int64_t>(1, state.all.examples)),
+                              .max = state.longest_rows};
     const PhaseSeconds& phases = learner_->phases();
     record.speed.batch_size = config_.train.batch_size;
     record.speed.warmup_steps_excluded = std::min(session_steps_, kWarmupSteps);

@@ -1,5 +1,7 @@
 #include "engine/ops/activations.h"
 
+#include <type_traits>
+
 #include "engine/errors.h"
 #include "engine/kernels/dropout_runs.h"
 #include "engine/kernels/rows.h"
@@ -21,6 +23,11 @@ inline T derivative_of(T x) {
   return kForm == Gelu::erf ? gelu_erf_derivative<Math>(x) : gelu_tanh_derivative<Math>(x);
 }
 
+template <Gelu kForm, bool kBackward, class Math, class T>
+inline T element_of(T x, T gradient) {
+  return kBackward ? gradient * derivative_of<kForm, Math>(x) : value_of<kForm, Math>(x);
+}
+
 /// outputs[0] = gelu(inputs[0]); backward: inputs are x and dy, outputs[0] = dy * gelu'(x).
 template <Gelu kForm, class Math, class T, bool kBackward>
 class GeluKernel final : public Kernel {
@@ -29,14 +36,17 @@ class GeluKernel final : public Kernel {
     const BroadcastRows x(arguments.inputs.front(), shape), dy(arguments.inputs.back(), shape);
     const BroadcastRows y(arguments.outputs[0], shape);
     const int64_t count = shape.rank() == 0 ? 1 : shape[-1];
-    for_each_row(shape, [&](const RowIndex& at) {
-      const T* from = x.row<const T>(at);
-      const T* gradient = dy.row<const T>(at);
-      T* to = y.row<T>(at);
+    for_each_row(shape,
+                 [&](const RowIndex& at) { run_row(x.row<const T>(at), dy.row<const T>(at), y.row<T>(at), count); });
+  }
+
+  static void run_row(const T* x, const T* gradient, T* y, int64_t count) {
+    if constexpr (std::is_same_v<Math, FastMath>) {
 #pragma omp simd
-      for (int64_t i = 0; i < count; ++i)
-        to[i] = kBackward ? gradient[i] * derivative_of<kForm, Math>(from[i]) : value_of<kForm, Math>(from[i]);
-    });
+      for (int64_t i = 0; i < count; ++i) y[i] = element_of<kForm, kBackward, Math>(x[i], gradient[i]);
+    } else {  // calls of the standard library do not become vector code
+      for (int64_t i = 0; i < count; ++i) y[i] = element_of<kForm, kBackward, Math>(x[i], gradient[i]);
+    }
   }
 };
 

@@ -16,7 +16,21 @@ namespace lra::engine {
 namespace {
 
 enum class Binary { add, subtract, multiply, divide };
-enum class Unary { affine, relu, exp, log, sqrt, square, reciprocal, tanh, sigmoid, elu, elu_slope, clamp_min, greater };
+enum class Unary {
+  affine,
+  relu,
+  exp,
+  log,
+  sqrt,
+  square,
+  reciprocal,
+  tanh,
+  sigmoid,
+  elu,
+  elu_slope,
+  clamp_min,
+  greater
+};
 
 Shape broadcast_shape(const Shape& a, const Shape& b) {
   const int rank = std::max(a.rank(), b.rank());
@@ -176,8 +190,8 @@ class UnaryOp final : public Op {
  public:
   UnaryOp(Unary op, UnaryParams params) : op_(op), params_(params) {}
   std::string_view name() const override {
-    constexpr std::string_view kNames[] = {"affine", "relu", "exp", "log", "sqrt", "square", "reciprocal", "tanh",
-                                           "sigmoid", "elu", "elu_slope", "clamp_min", "greater"};
+    constexpr std::string_view kNames[] = {"affine", "relu",    "exp", "log",       "sqrt",      "square", "reciprocal",
+                                           "tanh",   "sigmoid", "elu", "elu_slope", "clamp_min", "greater"};
     return kNames[static_cast<size_t>(op_)];
   }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
@@ -206,7 +220,8 @@ class UnaryOp final : public Op {
       case Unary::sigmoid:
         return {engine::multiply(g, engine::multiply(y, affine(y, -1, 1)))};
       case Unary::elu:
-        return {engine::multiply(g, x.graph().apply1(std::make_shared<const UnaryOp>(Unary::elu_slope, UnaryParams{}), {x}))};
+        return {engine::multiply(
+            g, x.graph().apply1(std::make_shared<const UnaryOp>(Unary::elu_slope, UnaryParams{}), {x}))};
       case Unary::clamp_min:
         return {engine::multiply(g, engine::greater(x, params_.a))};
       case Unary::elu_slope:

@@ -66,10 +66,10 @@ class EigenKernel final : public Kernel {
 
   void run(const KernelArguments& arguments) const override {
     for (int64_t i = 0; i < spec_.batch; ++i) {
-      const Matrix a = map(arguments.inputs[0], i * spec_.a_batch_stride, spec_.a_row_stride, spec_.transpose_a, spec_.m,
-                           spec_.k);
-      const Matrix b = map(arguments.inputs[1], i * spec_.b_batch_stride, spec_.b_row_stride, spec_.transpose_b, spec_.k,
-                           spec_.n);
+      const Matrix a =
+          map(arguments.inputs[0], i * spec_.a_batch_stride, spec_.a_row_stride, spec_.transpose_a, spec_.m, spec_.k);
+      const Matrix b =
+          map(arguments.inputs[1], i * spec_.b_batch_stride, spec_.b_row_stride, spec_.transpose_b, spec_.k, spec_.n);
       Matrix c = map(arguments.outputs[0], i * spec_.c_batch_stride, spec_.c_row_stride, false, spec_.m, spec_.n);
       if (!spec_.accumulate) c.setZero();
       if (spec_.transpose_a && spec_.transpose_b) {
@@ -101,8 +101,8 @@ class EigenKernel final : public Kernel {
 };
 
 std::unique_ptr<Kernel> product_kernel(const KernelRequest& request, Transposition transpose, bool bias) {
-  const onednn::MatmulSpec spec = spec_of(request.inputs[0], request.inputs[1], request.outputs[0], transpose, bias,
-                                          request.accumulate[0]);
+  const onednn::MatmulSpec spec =
+      spec_of(request.inputs[0], request.inputs[1], request.outputs[0], transpose, bias, request.accumulate[0]);
   if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<EigenKernel<double>>(spec);
   if (request.kernels == Kernels::plain) return std::make_unique<EigenKernel<float>>(spec);
   return std::make_unique<OneDnnKernel>(spec);
@@ -129,10 +129,8 @@ class MatmulOp final : public Op {
   std::vector<Var> vjp(const VjpArguments& arguments) const override {
     const Var a = arguments.inputs[0], b = arguments.inputs[1], g = arguments.output_gradients[0];
     Var da, db;
-    if (arguments.needed[0])
-      da = transpose_.a ? matmul(b, g, transpose_.b, true) : matmul(g, b, false, !transpose_.b);
-    if (arguments.needed[1])
-      db = transpose_.b ? matmul(g, a, true, transpose_.a) : matmul(a, g, !transpose_.a, false);
+    if (arguments.needed[0]) da = transpose_.a ? matmul(b, g, transpose_.b, true) : matmul(g, b, false, !transpose_.b);
+    if (arguments.needed[1]) db = transpose_.b ? matmul(g, a, true, transpose_.a) : matmul(a, g, !transpose_.a, false);
     return {da.valid() ? sum_to(da, a.shape()) : da, db.valid() ? sum_to(db, b.shape()) : db};
   }
 
@@ -219,10 +217,10 @@ Var matmul(Var a, Var b, bool transpose_a, bool transpose_b) {
 
 Var linear(Var x, Var w, Var b) {
   if (!b.valid()) return matmul(x, w);
-  LRA_CHECK(x.shape().rank() == 2 && w.shape().rank() == 2 && x.shape()[1] == w.shape()[0] &&
-                b.shape() == Shape({w.shape()[1]}),
-            fmt::format("[linear] {} times {} plus {}", x.shape().to_string(), w.shape().to_string(),
-                        b.shape().to_string()));
+  LRA_CHECK(
+      x.shape().rank() == 2 && w.shape().rank() == 2 && x.shape()[1] == w.shape()[0] &&
+          b.shape() == Shape({w.shape()[1]}),
+      fmt::format("[linear] {} times {} plus {}", x.shape().to_string(), w.shape().to_string(), b.shape().to_string()));
   return x.graph().apply1(std::make_shared<const LinearOp>(), {x, w, b});
 }
 

@@ -5,8 +5,8 @@
 
 namespace lra::engine {
 
-/// op(a) op(b), op transposing the last two axes where asked. a, b: rank 2 or 3; a rank-2 operand serves every matrix of
-/// the other's batch. Returns [m, n], or [batch, m, n]. f32 by oneDNN in the fused form, otherwise by Eigen.
+/// op(a) op(b), op transposing the last two axes where asked. a, b: rank 2 or 3; a rank-2 operand serves every matrix
+/// of the other's batch. Returns [m, n], or [batch, m, n]. f32 by oneDNN in the fused form, otherwise by Eigen.
 Var matmul(Var a, Var b, bool transpose_a = false, bool transpose_b = false);
 
 /// x w + b for x: [n, in], w: [in, out], b: [out] (or not valid(): no bias). Returns [n, out].

@@ -152,8 +152,8 @@ class SplitHeadsOp final : public ViewOp {
     const int64_t width = input.shape[1] / heads_;
     const int64_t row = input.strides[0];
     const int64_t column = input.strides[1];
-    return Layout{.shape = {heads_, input.shape[0], width}, .strides = {width * column, row, column},
-                  .offset = input.offset};
+    return Layout{
+        .shape = {heads_, input.shape[0], width}, .strides = {width * column, row, column}, .offset = input.offset};
   }
   std::vector<Var> vjp(const VjpArguments& arguments) const override {
     return {merge_heads(arguments.output_gradients[0])};
@@ -313,9 +313,9 @@ Var merge_heads(Var x) {
 }
 
 Var gather(Var x, Var indices) {
-  LRA_CHECK(x.shape().rank() >= 2 && x.shape().rank() <= 3 && indices.dtype() == Dtype::i32 &&
-                indices.shape().rank() == 1,
-            fmt::format("[gather] rows of {} by {}", x.shape().to_string(), indices.shape().to_string()));
+  LRA_CHECK(
+      x.shape().rank() >= 2 && x.shape().rank() <= 3 && indices.dtype() == Dtype::i32 && indices.shape().rank() == 1,
+      fmt::format("[gather] rows of {} by {}", x.shape().to_string(), indices.shape().to_string()));
   return x.graph().apply1(std::make_shared<const GatherOp>(), {x, indices});
 }
 

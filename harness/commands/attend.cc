@@ -129,14 +129,14 @@ T choose(const std::string& flag, const std::string& text, const std::map<std::s
 }
 
 void run_attend(const AttendFlags& flags) {
-  AttendRequest request{.attention = flags.attention,
-                        .dtype = choose<engine::Dtype>("--dtype", flags.dtype,
-                                                       {{"f32", engine::Dtype::f32}, {"f64", engine::Dtype::f64}}),
-                        .kernels = choose<engine::Kernels>("--kernels", flags.kernels,
-                                                           {{"plain", engine::Kernels::plain},
-                                                            {"fused", engine::Kernels::fused}}),
-                        .nominal_length = flags.nominal_length,
-                        .seed = flags.seed};
+  AttendRequest request{
+      .attention = flags.attention,
+      .dtype =
+          choose<engine::Dtype>("--dtype", flags.dtype, {{"f32", engine::Dtype::f32}, {"f64", engine::Dtype::f64}}),
+      .kernels = choose<engine::Kernels>("--kernels", flags.kernels,
+                                         {{"plain", engine::Kernels::plain}, {"fused", engine::Kernels::fused}}),
+      .nominal_length = flags.nominal_length,
+      .seed = flags.seed};
   apply_assignments(flags, request);
   for (const std::string& path : {flags.q, flags.k, flags.v, flags.x})
     if (!path.empty()) request.arguments.push_back(read_float_array(path));

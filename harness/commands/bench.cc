@@ -32,7 +32,9 @@ struct BenchFlags {
 };
 
 /// The benchmark's efficiency study uses byte-level Text; its shape is taken from whichever task is there.
-std::string default_task() { return tasks::find_task("text") != nullptr ? "text" : tasks::all_tasks().front()->facts().name; }
+std::string default_task() {
+  return tasks::find_task("text") != nullptr ? "text" : tasks::all_tasks().front()->facts().name;
+}
 
 std::vector<ResolvedConfig> configurations(const BenchFlags& flags, int64_t length) {
   std::vector<ResolvedConfig> resolved;
@@ -47,6 +49,7 @@ std::vector<ResolvedConfig> configurations(const BenchFlags& flags, int64_t leng
       request.assignments.push_back(fmt::format("model.dropout={}", flags.dropout));
       request.assignments.push_back(fmt::format("model.attention_dropout={}", flags.dropout));
     }
+    check_names(request);
     resolved.push_back(resolve_config(request));
     complete_attention_parameters(resolved.back().config);
   }
@@ -60,7 +63,8 @@ int run_bench(BenchFlags& flags) {
   flags.options.threads = flags.machine.thread_count();
   flags.options.memory_limit_bytes = flags.machine.memory_limit_bytes();
   for (const int64_t length : flags.lengths)
-    if (length < 1) throw UsageError(fmt::format("[bench] --length {} is below 1", length), "for example --length 1024,4096");
+    if (length < 1)
+      throw UsageError(fmt::format("[bench] --length {} is below 1", length), "for example --length 1024,4096");
   for (const std::string& warning : noise_warnings(flags.options.threads)) log_line("warning: " + warning);
   // Everything is resolved, hence checked, before the first measurement.
   std::vector<std::vector<ResolvedConfig>> rounds;

@@ -172,9 +172,10 @@ using Run = void (*)(const DataFlags&);
 
 /// One subcommand with what they all share: TASK, --data, and running at the end of parsing.
 CLI::App& add_subcommand(CLI::App& data, const std::shared_ptr<DataFlags>& flags, const char* name,
-                         const char* description, Run run, int& exit_code) {
+                         const char* description, const char* example, Run run, int& exit_code) {
   CLI::App& command = *data.add_subcommand(name, description);
-  command.add_option("task", flags->task, "Task, e.g. listops (see `lra list tasks`)")->required();
+  command.footer(std::string("Example:\n  ") + example);
+  command.add_option("task", flags->task, "task, e.g. listops (see `lra list tasks`)")->required();
   add_data_flag(command, flags->data);
   command.callback([flags, run, &exit_code] {
     try {
@@ -188,42 +189,46 @@ CLI::App& add_subcommand(CLI::App& data, const std::shared_ptr<DataFlags>& flags
 }
 
 void add_making_flags(CLI::App& command, DataFlags& flags) {
-  command.add_option("--set", flags.settings, "A parameter of the task as key=value, e.g. task.max_length=1000")
+  command.add_option("--set", flags.settings, "a parameter of the task as key=value, e.g. task.max_length=1000")
       ->allow_extra_args(false);
-  command.add_flag("--force", flags.force, "Replace the dataset that is there");
+  command.add_flag("--force", flags.force, "replace the dataset that is there");
 }
 
 }  // namespace
 
 void add_data_command(CLI::App& app, int& exit_code) {
-  CLI::App& data = *app.add_subcommand("data", "Generate, import, verify, describe and export prepared datasets");
+  CLI::App& data = *app.add_subcommand("data", "generate, import, verify, describe and export prepared datasets");
   data.require_subcommand(1);
+  data.footer("Example:\n  lra data generate listops --data DIR");
   const auto flags = std::make_shared<DataFlags>();
 
-  CLI::App& generate =
-      add_subcommand(data, flags, "generate", "Generate a dataset from a seed", run_generate, exit_code);
-  generate.add_option("--seed", flags->seed, "Seed; equal seeds give equal bytes")->capture_default_str();
-  generate.add_option("--threads", flags->threads, "Threads; the bytes do not depend on them [every processor]");
-  generate.add_option("--train", flags->train, "Examples of the train split [as published]");
-  generate.add_option("--validation", flags->validation, "Examples of the validation split [as published]");
-  generate.add_option("--test", flags->test, "Examples of the test split [as published]");
+  CLI::App& generate = add_subcommand(data, flags, "generate", "generate a dataset from a seed",
+                                      "lra data generate listops --data DIR --seed 1", run_generate, exit_code);
+  generate.add_option("--seed", flags->seed, "seed; equal seeds give equal bytes")->capture_default_str();
+  generate.add_option("--threads", flags->threads, "threads; the bytes do not depend on them [every processor]");
+  generate.add_option("--train", flags->train, "examples of the train split [as published]");
+  generate.add_option("--validation", flags->validation, "examples of the validation split [as published]");
+  generate.add_option("--test", flags->test, "examples of the test split [as published]");
   add_making_flags(generate, *flags);
 
-  CLI::App& import = add_subcommand(data, flags, "import", "Convert the official files", run_import, exit_code);
-  import.add_option("--from", flags->from, "Where the official files were unpacked")->required();
+  CLI::App& import = add_subcommand(data, flags, "import", "convert the official files",
+                                    "lra data import listops --from lra_release --data DIR", run_import, exit_code);
+  import.add_option("--from", flags->from, "where the official files were unpacked")->required();
   add_making_flags(import, *flags);
 
-  add_subcommand(data, flags, "verify", "Compare every array with its hash", run_verify, exit_code);
+  add_subcommand(data, flags, "verify", "compare every array with its hash", "lra data verify listops --data DIR",
+                 run_verify, exit_code);
 
-  CLI::App& info =
-      add_subcommand(data, flags, "info", "Sizes, lengths, labels, baselines and hashes", run_info, exit_code);
-  info.add_flag("--json", flags->json, "As JSON");
+  CLI::App& info = add_subcommand(data, flags, "info", "sizes, lengths, labels, baselines and hashes",
+                                  "lra data info listops --data DIR --json", run_info, exit_code);
+  info.add_flag("--json", flags->json, "as JSON");
 
-  CLI::App& exporting =
-      add_subcommand(data, flags, "export", "Write a split for other programs", run_export, exit_code);
+  CLI::App& exporting = add_subcommand(data, flags, "export", "write a split for other programs",
+                                       "lra data export listops --data DIR --split test --format tsv --output test.tsv",
+                                       run_export, exit_code);
   exporting.add_option("--split", flags->split, "train, validation or test")->required();
   exporting.add_option("--format", flags->format, "tsv (official text), npy (padded arrays) or png")->required();
-  exporting.add_option("--output", flags->output, "File (png: directory) to write")->required();
+  exporting.add_option("--output", flags->output, "file (png: directory) to write")->required();
 }
 
 }  // namespace lra::harness

@@ -84,7 +84,8 @@ int run_eval(const EvalFlags& flags) {
   std::cout << fmt::format("{} accuracy {:.2f} %  [{:.2f}, {:.2f}]  ({} of {})  loss {:.4f}\n", flags.split,
                            100 * tally.accuracy(), 100 * interval.low, 100 * interval.high, tally.correct,
                            tally.examples, tally.loss());
-  std::cout << fmt::format("  beside it: majority class {:.2f} %\n", 100 * baselines.task.majority_baseline.value_or(0));
+  std::cout << fmt::format("  beside it: majority class {:.2f} %\n",
+                           100 * baselines.task.majority_baseline.value_or(0));
   for (const auto& [name, accuracy] : baselines.task.shortcut_baselines)
     std::cout << fmt::format("  beside it: {} {:.2f} %\n", name, 100 * accuracy);
   std::cout << "weights " << weights.string() << "\n";

@@ -56,17 +56,18 @@ void list_attention(bool json) {
     std::cout << fmt::format("{:<12} {:<18} {:<8} {:<7} {}\n", facts.name, facts.time_complexity,
                              to_string(facts.length_semantics), facts.causal ? "yes" : "no", facts.citation);
     for (const attention::ParameterSpec& spec : facts.parameters)
-      std::cout << fmt::format("    attention.{} = {}  {}\n", spec.name,
-                               std::visit([](const auto& value) { return fmt::format("{}", value); }, spec.default_value),
-                               spec.help);
+      std::cout << fmt::format(
+          "    attention.{} = {}  {}\n", spec.name,
+          std::visit([](const auto& value) { return fmt::format("{}", value); }, spec.default_value), spec.help);
   }
   if (json) std::cout << all.dump(2) << "\n";
 }
 
 void list_tasks(bool json) {
   ordered_json all = ordered_json::array();
-  if (!json) std::cout << fmt::format("{:<10} {:>7} {:>8} {:>6} {:>24}  {}\n", "name", "classes", "length", "vocab",
-                                      "train/validation/test", "source");
+  if (!json)
+    std::cout << fmt::format("{:<10} {:>7} {:>8} {:>6} {:>24}  {}\n", "name", "classes", "length", "vocab",
+                             "train/validation/test", "source");
   for (const tasks::Task* task : tasks::all_tasks()) {
     const tasks::TaskFacts& facts = task->facts();
     const tasks::SplitSizes& sizes = facts.default_examples;

@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "attention/registry.h"
 #include "engine/errors.h"
 #include "harness/environment.h"
 #include "harness/memory.h"
+#include "tasks/registry.h"
 
 namespace lra::harness {
 
@@ -28,12 +30,19 @@ ConfigRequest ConfigFlags::value() const {
     asked.sequence_length = length;
   }
   if (*seed_option) asked.seed = seed;
+  check_names(asked);
   return asked;
+}
+
+void check_names(const ConfigRequest& request) {
+  if (!request.task.empty()) tasks::task_named(request.task);
+  if (!request.attention.empty()) attention::find(request.attention);
 }
 
 void MachineFlags::add_to(CLI::App& command) {
   command.add_option("--threads", threads, "worker threads; results do not depend on it (default: usable cores)");
-  command.add_option("--memory-limit", memory_limit, "refuse runs that need more, e.g. 4G (default: what is available)");
+  command.add_option("--memory-limit", memory_limit,
+                     "refuse runs that need more, e.g. 4G (default: what is available)");
 }
 
 int MachineFlags::thread_count() const {

@@ -18,9 +18,12 @@ struct ConfigFlags {
   CLI::Option* seed_option = nullptr;
 
   void add_to(CLI::App& command);
-  /// The request as given. Throws UsageError for a length below 1.
+  /// The request as given. Throws UsageError for a length below 1, and for an unknown task or mechanism.
   ConfigRequest value() const;
 };
+
+/// Refuses unknown names before anything else is looked at; empty ones pass. Throws UsageError with near matches.
+void check_names(const ConfigRequest& request);
 
 /// --threads and --memory-limit.
 struct MachineFlags {

@@ -30,8 +30,8 @@ std::pair<std::vector<double>, std::vector<float>> short_training(const std::str
                                             .sequence_length = 100});
   complete_attention_parameters(resolved.config);
   const tasks::TaskFacts& facts = tasks::task_named(resolved.config.task.name).facts();
-  Model model(resolved.config, {.vocab_size = facts.vocab_size(), .num_classes = facts.num_classes},
-              engine::Dtype::f32, engine::Kernels::fused);
+  Model model(resolved.config, {.vocab_size = facts.vocab_size(), .num_classes = facts.num_classes}, engine::Dtype::f32,
+              engine::Kernels::fused);
   const RandomExamples examples(64, 100, facts.vocab_size(), facts.num_classes, 7);
   const std::vector<int64_t> lengths = {100};
   Learner learner(model, {.threads = threads}, lengths, {});
@@ -67,7 +67,8 @@ int run_selftest(const SelftestFlags& flags) {
     for (const Finding& finding : findings) {
       (finding.passed ? passed : failed) += 1;
       if (finding.passed && !flags.verbose) continue;
-      std::cout << fmt::format("{:<4} {} {}: {}\n", finding.passed ? "ok" : "FAIL", name, finding.check, finding.detail);
+      std::cout << fmt::format("{:<4} {} {}: {}\n", finding.passed ? "ok" : "FAIL", name, finding.check,
+                               finding.detail);
       if (!finding.passed) std::cout << "     repro: " << finding.repro << "\n";
     }
     std::cout << fmt::format("{}: {} checks\n", name, findings.size());

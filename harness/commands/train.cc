@@ -41,8 +41,8 @@ int run_train(const TrainFlags& flags) {
     return kExitOk;
   }
   const ResolvedConfig resolved = resolve_config(flags.config.value());
-  tasks::task_named(resolved.config.task.name);  // refuses unknown names before anything else
-  attention_parameters(resolved.config);                // and bad parameters of the mechanism
+  tasks::task_named(resolved.config.task.name);  // a configuration file may name another
+  attention_parameters(resolved.config);         // refuses bad parameters before the data are opened
   const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), resolved.config.task.name);
   check_task(resolved, dataset);
   const TrainOutcome outcome = train(resolved, dataset,

@@ -73,8 +73,8 @@ class Builder {
   }
 
   /// An affine layer; biases follow the convention of its weights (PyTorch: uniform in the fan-in; Flax: N(0, std)).
-  Var affine_layer(const std::string& name, Var x, int64_t out, Initialisation init, bool with_bias,
-                   double bias_std, int64_t parts = 1) {
+  Var affine_layer(const std::string& name, Var x, int64_t out, Initialisation init, bool with_bias, double bias_std,
+                   int64_t parts = 1) {
     const int64_t in = x.shape()[1];
     const Var w = parameter(name + ".weight", {in, out}, weight_initializer(init, in, out / parts));
     if (!with_bias) return engine::linear(x, w, Var());
@@ -108,13 +108,13 @@ class Builder {
     const int64_t d = model_.d_model;
     const int64_t vocab_rows = model_.vocab_rows > 0 ? model_.vocab_rows : spec_.task.vocab_size;
     const bool learned = model_.positions == Positions::kLearned;
-    const Var table = parameter("embedding.tokens.weight", {vocab_rows, d},
-                                engine::init_normal(model_.embedding_init_std));
+    const Var table =
+        parameter("embedding.tokens.weight", {vocab_rows, d}, engine::init_normal(model_.embedding_init_std));
     Var positions;
     if (learned) {
       const int64_t table_rows = model_.nominal_length + (has_cls() ? 1 : 0);
-      positions = parameter("embedding.positions.weight", {table_rows, d},
-                            engine::init_normal(model_.position_init_std));
+      positions =
+          parameter("embedding.positions.weight", {table_rows, d}, engine::init_normal(model_.position_init_std));
     }
     Var x;
     if (learned && !has_cls()) {

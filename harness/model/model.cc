@@ -48,13 +48,13 @@ Model::Model(const TrainConfig& config, const TaskShape& task, engine::Dtype dty
       mechanism_(attention::find(config.attention.name)),
       facts_(mechanism_.facts()),
       attention_parameters_(harness::attention_parameters(config)) {
-  attention::check_usage(mechanism_, attention_parameters_,
-                         {.n = max_rows(), .heads = config.model.heads, .d_head = config.model.d_head,
-                          .causal = config.attention.causal});
+  attention::check_usage(
+      mechanism_, attention_parameters_,
+      {.n = max_rows(), .heads = config.model.heads, .d_head = config.model.d_head, .causal = config.attention.causal});
   if (config.model.vocab_rows > 0 && config.model.vocab_rows < task.vocab_size)
-    throw UsageError(fmt::format("[model.vocab_rows] {} is below the task's {} token ids", config.model.vocab_rows,
-                                 task.vocab_size),
-                     "raise model.vocab_rows, or set it to 0 to take the task's own number");
+    throw UsageError(
+        fmt::format("[model.vocab_rows] {} is below the task's {} token ids", config.model.vocab_rows, task.vocab_size),
+        "raise model.vocab_rows, or set it to 0 to take the task's own number");
   // Declares every parameter, so that their set is known before the first plan.
   engine::Graph graph(dtype_, kernels_, parameters_);
   const int64_t rows = facts_.length_semantics == attention::LengthSemantics::padded ? max_rows() : rows_for(1);

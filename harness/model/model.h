@@ -25,12 +25,12 @@ enum class Mode { train, infer };
 
 /// Names of the inputs and outputs of the model's graphs, in the order of Bindings::inputs.
 namespace port {
-inline constexpr const char* kTokens = "tokens";          // i32 [n]
-inline constexpr const char* kMask = "mask";              // [rows]: 1 for real tokens (and the CLS row), 0 for pads
-inline constexpr const char* kLabel = "label";            // i32 [1]
-inline constexpr const char* kLossWeight = "loss_weight"; // [1]: the example's share of the batch loss (train only)
-inline constexpr const char* kLoss = "loss";              // [1]: cross entropy of this example, not weighted
-inline constexpr const char* kLogits = "logits";          // [classes]
+inline constexpr const char* kTokens = "tokens";           // i32 [n]
+inline constexpr const char* kMask = "mask";               // [rows]: 1 for real tokens (and the CLS row), 0 for pads
+inline constexpr const char* kLabel = "label";             // i32 [1]
+inline constexpr const char* kLossWeight = "loss_weight";  // [1]: the example's share of the batch loss (train only)
+inline constexpr const char* kLoss = "loss";               // [1]: cross entropy of this example, not weighted
+inline constexpr const char* kLogits = "logits";           // [classes]
 }  // namespace port
 
 /// Parameters and plans of one resolved configuration. Plans are made on demand, once per (rows, mode), and shared.
