@@ -22,7 +22,10 @@ class AccumulateOp final : public Op {
 
 }  // namespace
 
-const Type& Var::type() const { return graph_->values()[static_cast<size_t>(id_)].type; }
+const Type& Var::type() const {
+  LRA_CHECK(valid(), "an argument of no graph");
+  return graph_->values()[static_cast<size_t>(id_)].type;
+}
 
 Graph::Graph(Dtype dtype, Kernels kernels, Parameters& parameters)
     : dtype_(dtype), kernels_(kernels), parameters_(parameters) {}

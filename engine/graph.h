@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -86,8 +87,9 @@ class Graph {
   /// Keeps a value alive to the end of an execution, readable by name.
   void mark_output(std::string name, Var value);
 
-  const std::vector<Value>& values() const { return values_; }
-  const std::vector<Node>& nodes() const { return nodes_; }
+  // Deques: what a Var hands out a reference to (its type, its shape) stays where it is while the graph grows.
+  const std::deque<Value>& values() const { return values_; }
+  const std::deque<Node>& nodes() const { return nodes_; }
   struct Named {
     std::string name;
     int32_t value;
@@ -106,8 +108,8 @@ class Graph {
   Dtype dtype_;
   Kernels kernels_;
   Parameters& parameters_;
-  std::vector<Value> values_;
-  std::vector<Node> nodes_;
+  std::deque<Value> values_;
+  std::deque<Node> nodes_;
   std::vector<Named> inputs_;
   std::vector<Named> outputs_;
   std::vector<int32_t> parameter_values_;  // value of each parameter already in the graph, by index; -1 otherwise

@@ -19,6 +19,21 @@ struct KernelArguments {
   std::span<const View> outputs;
   std::byte* scratch = nullptr;  // scratch_bytes() of the kernel, aligned to 64 bytes; its content is arbitrary
   ExampleKeys keys;
+  int64_t row_begin = 0;  // of the whole value: the row that the views' first row is, when run block by block
+};
+
+/// What one argument of a row-wise operation is to a block of rows. Rows are the second to last axis (the only one of a
+/// vector).
+enum class RowRole : uint8_t {
+  rows,    // the block's rows of it are read or written
+  whole,   // all of it is read for every block (weights)
+  summed,  // an output to which every block adds
+};
+
+/// The roles of all arguments; no outputs: not row-wise.
+struct RowRoles {
+  std::vector<RowRole> inputs;
+  std::vector<RowRole> outputs;
 };
 
 /// Code bound to layouts, made once when a plan is built. Immutable, so that all workers share it.
@@ -59,6 +74,13 @@ class Op {
   virtual bool accumulates(size_t index) const {
     static_cast<void>(index);
     return false;
+  }
+  /// Says that the operation can run block by block over rows, in any partition: its fused kernels take their extents
+  /// from the views they run on (or from the request, which then has a block's). The plan runs neighbouring row-wise
+  /// operations block by block together, so that what one writes is still in cache when the next reads it.
+  virtual RowRoles row_roles(std::span<const Type> inputs) const {
+    static_cast<void>(inputs);
+    return {};
   }
   /// Floating-point operations of its matrix products, 2mnk each.
   virtual int64_t product_flops(std::span<const Type> inputs) const {

@@ -1,7 +1,11 @@
 #include "engine/plan.h"
 
 #include <fmt/format.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -46,10 +50,53 @@ View Plan::resolve(const Place& place, const Bindings& bindings) const {
   return {.data = base, .dtype = place.dtype, .layout = place.layout};
 }
 
+namespace {
+
+/// The window on `rows` rows from `begin` on.
+View rows_of(View view, int64_t begin, int64_t rows) {
+  const int axis = view.shape().rank() >= 2 ? -2 : -1;
+  view.data =
+      static_cast<std::byte*>(view.data) + begin * view.stride(axis) * static_cast<int64_t>(bytes_of(view.dtype));
+  view.layout.shape.set(axis, rows);
+  return view;
+}
+
+}  // namespace
+
+/// Block by block, all steps on a block before the next: sums over rows add up in the order of the blocks.
+void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end) const {
+  std::array<View, kMaxArguments> inputs, outputs;
+  const int64_t all_rows = steps_[begin].rows;
+  for (int64_t row = 0; row < all_rows; row += kPipelineRows) {
+    const int64_t rows = std::min(kPipelineRows, all_rows - row);
+    for (size_t i = begin; i < end; ++i) {
+      const Step& step = steps_[i];
+      const auto window = [&](const Place& place, RowRole role) {
+        const View view = resolve(place, bindings);
+        return role == RowRole::rows ? rows_of(view, place.block_local ? 0 : row, rows) : view;
+      };
+      for (size_t j = 0; j < step.inputs.size(); ++j) inputs[j] = window(step.inputs[j], step.roles.inputs[j]);
+      for (size_t j = 0; j < step.outputs.size(); ++j) outputs[j] = window(step.outputs[j], step.roles.outputs[j]);
+      const Kernel& kernel = rows == kPipelineRows ? *step.kernel : *step.tail_kernel;
+      kernel.run({.inputs = std::span(inputs.data(), step.inputs.size()),
+                  .outputs = std::span(outputs.data(), step.outputs.size()),
+                  .scratch = step.scratch_offset < 0 ? nullptr : bindings.arena + step.scratch_offset,
+                  .keys = bindings.keys,
+                  .row_begin = row});
+    }
+  }
+}
+
 void Plan::run(const Bindings& bindings, size_t begin, size_t end) const {
   std::array<View, kMaxArguments> inputs, outputs;
   for (size_t i = begin; i < end; ++i) {
     const Step& step = steps_[i];
+    if (step.rows > 0) {
+      const size_t pipeline_end = std::min(step.pipeline_end, end);
+      run_pipeline(bindings, i, pipeline_end);
+      i = pipeline_end - 1;
+      continue;
+    }
     for (size_t j = 0; j < step.inputs.size(); ++j) inputs[j] = resolve(step.inputs[j], bindings);
     for (size_t j = 0; j < step.outputs.size(); ++j) outputs[j] = resolve(step.outputs[j], bindings);
     step.kernel->run({.inputs = std::span(inputs.data(), step.inputs.size()),
@@ -67,12 +114,17 @@ View Plan::output(const std::string& name, const Bindings& bindings) const {
 }
 
 Arena::Arena(int64_t bytes) : bytes_(bytes) {
-  constexpr size_t kAlignment = 64;
-  const size_t rounded = (static_cast<size_t>(bytes) + kAlignment - 1) / kAlignment * kAlignment;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, std::max(rounded, kAlignment))));
+  // Large arenas take huge pages: streaming through them costs a step several percent in address translation otherwise.
+  constexpr size_t kLine = 64, kHugePage = size_t{2} << 20;
+  const size_t alignment = static_cast<size_t>(bytes) >= kHugePage ? kHugePage : kLine;
+  const size_t rounded = std::max((static_cast<size_t>(bytes) + alignment - 1) / alignment * alignment, alignment);
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(alignment, rounded)));
   if (!data_)
     throw ResourceError(fmt::format("[arena] cannot allocate {} bytes", bytes),
                         "lower --length, train.batch_size or --threads");
+#if defined(__linux__)
+  if (alignment == kHugePage) madvise(data_.get(), rounded, MADV_HUGEPAGE);  // advice: failing costs speed only
+#endif
 }
 
 void Arena::Free::operator()(std::byte* data) const { std::free(data); }

@@ -33,13 +33,21 @@ struct Place {
   int64_t byte_offset = 0;
   Dtype dtype = Dtype::f32;
   Layout layout;
+  bool block_local = false;  // only a block's rows exist: every block of a pipeline uses the same memory
 };
 
-/// One kernel call.
+/// Rows that a pipeline of row-wise steps works on at a time: what its steps hand each other stays in L2.
+inline constexpr int64_t kPipelineRows = 256;
+
+/// One kernel call, or for row-wise steps one call for each block of kPipelineRows rows.
 struct Step {
   std::shared_ptr<const Kernel> kernel;
+  std::shared_ptr<const Kernel> tail_kernel;  // for the rows after the last full block; null when there are none
   std::vector<Place> inputs;
   std::vector<Place> outputs;
+  RowRoles roles;              // of a row-wise step
+  int64_t rows = 0;            // that it runs over; 0: not row-wise
+  size_t pipeline_end = 0;     // one past the last step that runs block by block together with this one
   int64_t scratch_offset = 0;  // bytes into the arena
   int32_t node = -1;           // of the graph; -1 for a copy that the plan added
 };
@@ -74,6 +82,7 @@ class Plan {
     Place place;
   };
   View resolve(const Place& place, const Bindings& bindings) const;
+  void run_pipeline(const Bindings& bindings, size_t begin, size_t end) const;
 
   std::vector<Step> steps_;
   std::vector<Output> outputs_;

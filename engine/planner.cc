@@ -10,6 +10,7 @@
 #include "engine/kernels/copy.h"
 #include "engine/op.h"
 #include "engine/parameters.h"
+#include "engine/pipelines.h"
 
 namespace lra::engine {
 namespace {
@@ -208,15 +209,19 @@ void Planner::touch(const Place& place, int64_t step) {
 }
 
 void Planner::add_step(int32_t node_id, std::shared_ptr<const Kernel> kernel, std::vector<Place> inputs,
-                       std::vector<Place> outputs) {
+                       std::vector<Place> outputs, std::shared_ptr<const Kernel> tail_kernel) {
   const auto step = static_cast<int64_t>(plan_.steps_.size());
   for (const Place& place : inputs) touch(place, step);
   for (const Place& place : outputs) touch(place, step);
   Step made{.kernel = std::move(kernel), .inputs = std::move(inputs), .outputs = std::move(outputs), .node = node_id};
-  const auto scratch = static_cast<int64_t>(made.kernel->scratch_bytes());
+  const size_t tail_scratch = tail_kernel ? tail_kernel->scratch_bytes() : 0;
+  const auto scratch = static_cast<int64_t>(std::max(made.kernel->scratch_bytes(), tail_scratch));
+  made.tail_kernel = std::move(tail_kernel);
   if (scratch > 0) {
     made.scratch_offset = static_cast<int64_t>(buffers_.size());  // the buffer's number, until laid out
     buffers_.push_back({.bytes = scratch, .first = step, .last = step});
+    is_scratch_.resize(buffers_.size(), 0);
+    is_scratch_.back() = 1;
   } else {
     made.scratch_offset = -1;
   }
@@ -288,12 +293,56 @@ void Planner::plan_kernel(int32_t id) {
     accumulate[i] = accumulated_[at(planned.outputs[i])] != 0;
   }
   plan_.product_flops_ += planned.op->product_flops(types);
-  std::shared_ptr<const Kernel> kernel =
-      planned.op->kernel({.inputs = input_views,
-                          .outputs = output_views,
-                          .accumulate = std::span(accumulate.get(), planned.outputs.size()),
-                          .kernels = graph_.kernels()});
+  const std::span<const bool> accumulated(accumulate.get(), planned.outputs.size());
+  if (plan_row_wise(id, types, inputs, outputs, accumulated)) return;
+  std::shared_ptr<const Kernel> kernel = planned.op->kernel(
+      {.inputs = input_views, .outputs = output_views, .accumulate = accumulated, .kernels = graph_.kernels()});
   add_step(id, std::move(kernel), std::move(inputs), std::move(outputs));
+}
+
+/// Adds the node as a step that runs block by block, when its operation can and there is more than one block.
+/// Production kernels only: the plain ones stay the oracle of this, too.
+bool Planner::plan_row_wise(int32_t id, std::span<const Type> types, const std::vector<Place>& inputs,
+                            const std::vector<Place>& outputs, std::span<const bool> accumulate) {
+  const RowRoles roles = graph_.use_fused() ? node(id).op->row_roles(types) : RowRoles{};
+  if (roles.outputs.empty()) return false;
+  const auto row_axis = [](const Shape& shape) { return shape.rank() >= 2 ? -2 : -1; };
+  int64_t rows = 0;
+  bool possible = true;
+  const auto note_rows = [&](const Place& place, RowRole role) {
+    if (role != RowRole::rows) return;
+    const int64_t extent = place.layout.shape[row_axis(place.layout.shape)];
+    possible = possible && (rows == 0 || rows == extent);
+    rows = extent;
+  };
+  for (size_t i = 0; i < inputs.size(); ++i) note_rows(inputs[i], roles.inputs[i]);
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    note_rows(outputs[i], roles.outputs[i]);
+    possible = possible && (roles.outputs[i] != RowRole::summed || accumulate[i]);  // nobody zeroes a plain output
+  }
+  if (!possible || rows <= kPipelineRows) return false;
+
+  const auto block_views = [&](const std::vector<Place>& places, const std::vector<RowRole>& place_roles,
+                               int64_t block_rows) {
+    std::vector<View> views;
+    for (size_t i = 0; i < places.size(); ++i) {
+      views.push_back(unbound(places[i]));
+      Shape& shape = views.back().layout.shape;
+      if (place_roles[i] == RowRole::rows) shape.set(row_axis(shape), block_rows);
+    }
+    return views;
+  };
+  const auto kernel_for = [&](int64_t block_rows) -> std::shared_ptr<const Kernel> {
+    const std::vector<View> input_views = block_views(inputs, roles.inputs, block_rows);
+    const std::vector<View> output_views = block_views(outputs, roles.outputs, block_rows);
+    return node(id).op->kernel(
+        {.inputs = input_views, .outputs = output_views, .accumulate = accumulate, .kernels = graph_.kernels()});
+  };
+  const int64_t tail_rows = rows % kPipelineRows;
+  add_step(id, kernel_for(kPipelineRows), inputs, outputs, tail_rows > 0 ? kernel_for(tail_rows) : nullptr);
+  plan_.steps_.back().roles = roles;
+  plan_.steps_.back().rows = rows;
+  return true;
 }
 
 void Planner::make_steps() {
@@ -322,12 +371,15 @@ void Planner::make_steps() {
   for (const Graph::Named& output : graph_.outputs()) {
     Place place = places_[at(output.value)];
     if (!place.layout.is_contiguous()) place = contiguous_copy(place, -1);
-    touch(place, static_cast<int64_t>(plan_.steps_.size()));
     plan_.outputs_.push_back({output.name, place});
   }
+  // Only now is the number of steps known: no copy of one output may overwrite another.
+  for (const Plan::Output& output : plan_.outputs_) touch(output.place, static_cast<int64_t>(plan_.steps_.size()));
 }
 
 void Planner::lay_out_arena() {
+  is_scratch_.resize(buffers_.size(), 0);
+  find_pipelines(plan_.steps_, plan_.backward_begin_, buffers_, is_scratch_);
   plan_.arena_bytes_ = lay_out(buffers_);
   const auto settle = [&](Place& place) {
     if (place.base == Base::arena) place.byte_offset += buffers_[at(place.index)].offset;

@@ -29,14 +29,16 @@ class Planner {
   void find_in_place_sums();  // additions that the kernel of one operand can do by itself
   void place_values();        // a Place for every value
   void make_steps();          // kernels, copies, scratch
-  void lay_out_arena();       // lifetimes, offsets
+  void lay_out_arena();       // pipelines, lifetimes, offsets
 
   Place place_result(int32_t id);
   Place new_buffer(Dtype dtype, const Shape& shape);
   Place contiguous_copy(const Place& source, int32_t node);
   void add_step(int32_t node, std::shared_ptr<const Kernel> kernel, std::vector<Place> inputs,
-                std::vector<Place> outputs);
+                std::vector<Place> outputs, std::shared_ptr<const Kernel> tail_kernel = nullptr);
   void plan_kernel(int32_t id);
+  bool plan_row_wise(int32_t id, std::span<const Type> types, const std::vector<Place>& inputs,
+                     const std::vector<Place>& outputs, std::span<const bool> accumulate);
   void plan_view(int32_t id);
   void plan_pack(int32_t id);
   void plan_sink(int32_t id);
@@ -54,6 +56,7 @@ class Planner {
   std::vector<Place> places_;
   std::vector<char> placed_;
   std::vector<BufferLife> buffers_;
+  std::vector<char> is_scratch_;  // by buffer
 };
 
 }  // namespace lra::engine

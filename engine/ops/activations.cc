@@ -65,6 +65,9 @@ class GeluOp final : public Op {
  public:
   explicit GeluOp(Gelu form) : form_(form) {}
   std::string_view name() const override { return kBackward ? "gelu_backward" : "gelu"; }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return {std::vector(inputs.size(), RowRole::rows), {RowRole::rows}};
+  }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
 
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
@@ -102,6 +105,7 @@ class GeluDropoutKernel final : public Kernel {
                                  .keys = arguments.keys,
                                  .threshold = draw_.threshold,
                                  .scale = static_cast<float>(dropout_scale(draw_.threshold)),
+                                 .row_begin = arguments.row_begin,
                                  .rows = x.rows,
                                  .columns = x.columns};
       write_dropout(window, y.row(plane, 0), y.row_stride, [&](int64_t row, int64_t column) {
@@ -126,6 +130,9 @@ class GeluDropoutOp final : public Op {
  public:
   explicit GeluDropoutOp(GeluDraw draw) : draw_(draw) {}
   std::string_view name() const override { return kBackward ? "gelu_dropout_backward" : "gelu_dropout"; }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return {std::vector(inputs.size(), RowRole::rows), {RowRole::rows}};
+  }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
 
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {

@@ -38,7 +38,8 @@ class PlainKernel final : public Kernel {
         const T* base = residual.row(plane, row);
         T* to = y.row(plane, row);
         for (int64_t column = 0; column < x.columns; ++column) {
-          const T kept = keep(key, arguments.keys, draw_.threshold, row, column) ? from[column] * scale : T{0};
+          const bool is_kept = keep(key, arguments.keys, draw_.threshold, arguments.row_begin + row, column);
+          const T kept = is_kept ? from[column] * scale : T{0};
           to[column] = kResidual ? base[column] + kept : kept;
         }
       }
@@ -64,6 +65,7 @@ class FastKernel final : public Kernel {
                                  .keys = arguments.keys,
                                  .threshold = draw_.threshold,
                                  .scale = static_cast<float>(dropout_scale(draw_.threshold)),
+                                 .row_begin = arguments.row_begin,
                                  .rows = x.rows,
                                  .columns = x.columns};
       if constexpr (kResidual) {
@@ -86,6 +88,9 @@ class DropoutOp final : public Op {
   explicit DropoutOp(Draw draw) : draw_(draw) {}
 
   std::string_view name() const override { return kResidual ? "add_dropout" : "dropout"; }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return {std::vector(inputs.size(), RowRole::rows), {RowRole::rows}};
+  }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
 
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {

@@ -151,7 +151,7 @@ float tanh_of(float x) { return tanh_f32(x); }
 template <Unary kOp, class T>
 T unary(T x, T a, T b) {
   if constexpr (kOp == Unary::affine) return a * x + b;
-  if constexpr (kOp == Unary::relu) return x > 0 ? x : T{0};
+  if constexpr (kOp == Unary::relu) return x <= 0 ? T{0} : x;  // a NaN stays one
   if constexpr (kOp == Unary::exp) return exp_of(x);
   if constexpr (kOp == Unary::log) return std::log(x);
   if constexpr (kOp == Unary::sqrt) return std::sqrt(x);
@@ -161,7 +161,7 @@ T unary(T x, T a, T b) {
   if constexpr (kOp == Unary::sigmoid) return 1 / (1 + exp_of(-x));
   if constexpr (kOp == Unary::elu) return x > 0 ? x : exp_of(std::min(x, T{0})) - 1;
   if constexpr (kOp == Unary::elu_slope) return x > 0 ? T{1} : exp_of(std::min(x, T{0}));
-  if constexpr (kOp == Unary::clamp_min) return x > a ? x : a;
+  if constexpr (kOp == Unary::clamp_min) return x <= a ? a : x;
   if constexpr (kOp == Unary::greater) return x > a ? T{1} : T{0};
 }
 

@@ -24,7 +24,7 @@ Var tanh(Var x);
 Var sigmoid(Var x);
 /// x for x > 0, e^x - 1 otherwise (Clevert et al. 2015).
 Var elu(Var x);
-/// max(x, bound); no gradient where x < bound.
+/// max(x, bound); no gradient where x <= bound.
 Var clamp_min(Var x, double bound);
 /// 1 where x > bound, else 0; not differentiable.
 Var greater(Var x, double bound);

@@ -202,6 +202,10 @@ class BackwardKernel final : public Kernel {
 class LayerNormBackwardOp final : public Op {
  public:
   std::string_view name() const override { return "layer_norm_backward"; }
+  RowRoles row_roles(std::span<const Type>) const override {
+    return {{RowRole::rows, RowRole::whole, RowRole::rows, RowRole::rows, RowRole::rows},
+            {RowRole::rows, RowRole::summed, RowRole::summed}};
+  }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0], inputs[1], inputs[1]}; }
   bool accumulates(size_t) const override { return true; }
 
@@ -222,6 +226,9 @@ class LayerNormOp final : public Op {
   explicit LayerNormOp(double epsilon) : epsilon_(epsilon) {}
 
   std::string_view name() const override { return "layer_norm"; }
+  RowRoles row_roles(std::span<const Type>) const override {
+    return {{RowRole::rows, RowRole::whole, RowRole::whole}, {RowRole::rows, RowRole::rows, RowRole::rows}};
+  }
   std::vector<Type> infer(std::span<const Type> inputs) const override {
     const Type per_row{inputs[0].dtype, {inputs[0].shape[0]}};
     return {inputs[0], per_row, per_row};

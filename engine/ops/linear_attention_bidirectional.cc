@@ -42,31 +42,29 @@ class Forward final : public Kernel {
 
   size_t scratch_bytes() const override { return plan_.bytes(); }
 
+  /// Heads are the inner loop: as windows on common rows they share the pages that a block brings in.
   void run(const KernelArguments& arguments) const override {
     for (int64_t head = 0; head < size_.heads; ++head) {
-      sum_keys(arguments, head);
-      for (int64_t block = 0; block < blocks_.count(); ++block) read(arguments, head, blocks_[block]);
+      std::fill_n(row_of(arguments.outputs[kS], head, 0), size_.features * size_.d_head, 0.0F);
+      std::fill_n(vector_of(arguments.outputs[kZ], head), size_.features, 0.0F);
     }
+    for (int64_t block = 0; block < blocks_.count(); ++block)
+      for (int64_t head = 0; head < size_.heads; ++head) sum_keys(arguments, head, blocks_[block]);
+    for (int64_t block = 0; block < blocks_.count(); ++block)
+      for (int64_t head = 0; head < size_.heads; ++head) read(arguments, head, blocks_[block]);
   }
 
  private:
-  /// S and z of a head.
-  void sum_keys(const KernelArguments& arguments, int64_t head) const {
+  /// Adds a block of keys to S and z of a head.
+  void sum_keys(const KernelArguments& arguments, int64_t head, const RowBlock& block) const {
     const View& k = arguments.inputs[kK];
     const float* mask = arguments.inputs[kMask].as<float>();
-    float* s = row_of(arguments.outputs[kS], head, 0);
-    float* z = vector_of(arguments.outputs[kZ], head);
     float* g = floats_at(arguments.scratch, at_features_);
-    std::fill_n(s, size_.features * size_.d_head, 0.0F);
-    std::fill_n(z, size_.features, 0.0F);
-    for (int64_t i = 0; i < blocks_.count(); ++i) {
-      const RowBlock block = blocks_[i];
-      map_->forward(block.begin, block.rows, size_.d_head, row_of(k, head, block.begin), k.stride(1), g);
-      zero_masked_rows(mask + block.begin, block.rows, size_.features, g);
-      add_row_sum(block.rows, size_.features, g, z);
-      sum_keys_.run(block.rows, g, row_of(arguments.inputs[kV], head, block.begin), s,
-                    arguments.scratch + at_products_);
-    }
+    map_->forward(block.begin, block.rows, size_.d_head, row_of(k, head, block.begin), k.stride(1), g);
+    zero_masked_rows(mask + block.begin, block.rows, size_.features, g);
+    add_row_sum(block.rows, size_.features, g, vector_of(arguments.outputs[kZ], head));
+    sum_keys_.run(block.rows, g, row_of(arguments.inputs[kV], head, block.begin),
+                  row_of(arguments.outputs[kS], head, 0), arguments.scratch + at_products_);
   }
 
   /// Denominators and outputs of a block of queries.
@@ -104,8 +102,8 @@ class Backward final : public Kernel {
     at_feature_gradients_ = plan_.add_floats(blocks_.block_rows() * size_.features);
     at_c_ = plan_.add_floats(blocks_.block_rows() * size_.d_head);
     at_e_ = plan_.add_floats(blocks_.block_rows());
-    at_ds_ = plan_.add_floats(size_.features * size_.d_head);
-    at_dz_ = plan_.add_floats(size_.features);
+    at_ds_ = plan_.add_floats(size_.heads * size_.features * size_.d_head);
+    at_dz_ = plan_.add_floats(size_.heads * size_.features);
     at_products_ = plan_.add_bytes(std::max({query_features_.scratch_bytes(), sum_queries_.scratch_bytes(),
                                              key_features_.scratch_bytes(), values_.scratch_bytes()}));
   }
@@ -113,15 +111,23 @@ class Backward final : public Kernel {
   size_t scratch_bytes() const override { return plan_.bytes(); }
 
   void run(const KernelArguments& arguments) const override {
-    for (int64_t head = 0; head < size_.heads; ++head) {
-      std::fill_n(floats_at(arguments.scratch, at_ds_), size_.features * size_.d_head, 0.0F);
-      std::fill_n(floats_at(arguments.scratch, at_dz_), size_.features, 0.0F);
-      for (int64_t block = 0; block < blocks_.count(); ++block) queries(arguments, head, blocks_[block]);
-      for (int64_t block = 0; block < blocks_.count(); ++block) keys(arguments, head, blocks_[block]);
-    }
+    std::fill_n(floats_at(arguments.scratch, at_ds_), size_.heads * size_.features * size_.d_head, 0.0F);
+    std::fill_n(floats_at(arguments.scratch, at_dz_), size_.heads * size_.features, 0.0F);
+    for (int64_t block = 0; block < blocks_.count(); ++block)
+      for (int64_t head = 0; head < size_.heads; ++head) queries(arguments, head, blocks_[block]);
+    for (int64_t block = 0; block < blocks_.count(); ++block)
+      for (int64_t head = 0; head < size_.heads; ++head) keys(arguments, head, blocks_[block]);
   }
 
  private:
+  /// Gradients of S and z of a head.
+  float* ds_of(const KernelArguments& arguments, int64_t head) const {
+    return floats_at(arguments.scratch, at_ds_) + head * size_.features * size_.d_head;
+  }
+  float* dz_of(const KernelArguments& arguments, int64_t head) const {
+    return floats_at(arguments.scratch, at_dz_) + head * size_.features;
+  }
+
   void prepare_products(const KernelRequest& request) {
     const int64_t features = size_.features;
     const int64_t d_head = size_.d_head;
@@ -183,8 +189,8 @@ class Backward final : public Kernel {
     normalizer_gradient(norm_, block.rows, size_.d_head, denominators, {row_of(o, head, block.begin), o.stride(1)},
                         {row_of(output_gradient, head, block.begin), output_gradient.stride(1)}, c, e);
     map_->forward(block.begin, block.rows, size_.d_head, row_of(q, head, block.begin), q.stride(1), f);
-    sum_queries_.run(block.rows, f, c, floats_at(arguments.scratch, at_ds_), products);
-    add_weighted_row_sum(block.rows, size_.features, e, f, floats_at(arguments.scratch, at_dz_));
+    sum_queries_.run(block.rows, f, c, ds_of(arguments, head), products);
+    add_weighted_row_sum(block.rows, size_.features, e, f, dz_of(arguments, head));
     query_features_.run(block.rows, c, s, df, products);
     add_outer(block.rows, size_.features, e, z, df);
     map_->backward(block.begin, block.rows, size_.d_head, row_of(q, head, block.begin), q.stride(1), df,
@@ -196,8 +202,8 @@ class Backward final : public Kernel {
     const View& k = arguments.inputs[kK];
     const View& dk = arguments.outputs[kDk];
     const float* mask = arguments.inputs[kMask].as<float>() + block.begin;
-    const float* ds = floats_at(arguments.scratch, at_ds_);
-    const float* dz = floats_at(arguments.scratch, at_dz_);
+    const float* ds = ds_of(arguments, head);
+    const float* dz = dz_of(arguments, head);
     std::byte* products = arguments.scratch + at_products_;
     float* g = floats_at(arguments.scratch, at_features_);
     float* dg = floats_at(arguments.scratch, at_feature_gradients_);

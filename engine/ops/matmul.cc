@@ -123,6 +123,12 @@ class MatmulOp final : public Op {
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     return product_kernel(request, transpose_, false);
   }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    if (inputs[0].shape.rank() != 2 || inputs[1].shape.rank() != 2) return {};
+    if (!transpose_.a) return {{RowRole::rows, RowRole::whole}, {RowRole::rows}};
+    if (!transpose_.b) return {{RowRole::rows, RowRole::rows}, {RowRole::summed}};
+    return {};
+  }
   int64_t product_flops(std::span<const Type> inputs) const override {
     return 2 * infer(inputs)[0].shape.elements() * inputs[0].shape[transpose_.a ? -2 : -1];
   }
@@ -171,6 +177,7 @@ class ColumnSumKernel final : public Kernel {
 class ColumnSumOp final : public Op {
  public:
   std::string_view name() const override { return "column_sum"; }
+  RowRoles row_roles(std::span<const Type>) const override { return {{RowRole::rows}, {RowRole::summed}}; }
   bool accumulates(size_t) const override { return true; }
   std::vector<Type> infer(std::span<const Type> inputs) const override {
     return {{inputs[0].dtype, {inputs[0].shape[1]}}};
@@ -179,12 +186,18 @@ class ColumnSumOp final : public Op {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<ColumnSumKernel<double>>(request.accumulate[0]);
     return std::make_unique<ColumnSumKernel<float>>(request.accumulate[0]);
   }
-  std::vector<Var> vjp(const VjpArguments&) const override { return {Var()}; }
+  std::vector<Var> vjp(const VjpArguments&) const override {
+    LRA_CHECK(false, "column_sum has no gradient of its own");
+    return {};
+  }
 };
 
 class LinearOp final : public Op {
  public:
   std::string_view name() const override { return "linear"; }
+  RowRoles row_roles(std::span<const Type>) const override {
+    return {{RowRole::rows, RowRole::whole, RowRole::whole}, {RowRole::rows}};
+  }
   std::vector<Type> infer(std::span<const Type> inputs) const override {
     return {{inputs[0].dtype, {inputs[0].shape[0], inputs[1].shape[1]}}};
   }

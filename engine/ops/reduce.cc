@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "engine/errors.h"
 #include "engine/kernels/rows.h"
@@ -60,6 +61,12 @@ T max_row(const T* x, int64_t count) {
   return largest;
 }
 
+/// max that hands on a NaN from either side.
+template <class T>
+T larger(T a, T b) {
+  return b > a || b != b ? b : a;
+}
+
 /// The output always has the reduced axis (with extent 1); dropping it is a reshape.
 template <Reduction kReduction, class T>
 class ReduceKernel final : public Kernel {
@@ -73,7 +80,8 @@ class ReduceKernel final : public Kernel {
       if (axis_ + 1 == x.shape().rank()) {
         const T* row = element<const T>(x, axis_, outer, 0, 0);
         *element<T>(y, axis_, outer, 0, 0) =
-            kReduction == Reduction::sum ? sum_row(row, split.extent) : max_row(row, split.extent);
+            kReduction == Reduction::sum ? sum_row(row, split.extent)
+                                         : std::accumulate(row, row + split.extent, row[0], larger<T>);
         continue;
       }
       // Rows of the last axis are neighbours: reduce whole rows at a time, in order of the reduced axis.
@@ -85,7 +93,7 @@ class ReduceKernel final : public Kernel {
           const T* in = element<const T>(x, axis_, outer, along, inner);
 #pragma omp simd
           for (int64_t i = 0; i < width; ++i)
-            out[i] = kReduction == Reduction::sum ? out[i] + in[i] : std::max(out[i], in[i]);
+            out[i] = kReduction == Reduction::sum ? out[i] + in[i] : larger(out[i], in[i]);
         }
       }
     }
@@ -129,7 +137,10 @@ class MaxGradientOp final : public Op {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<MaxGradientKernel<double>>(axis_);
     return std::make_unique<MaxGradientKernel<float>>(axis_);
   }
-  std::vector<Var> vjp(const VjpArguments&) const override { return {Var(), Var(), Var()}; }
+  std::vector<Var> vjp(const VjpArguments&) const override {
+    LRA_CHECK(false, "max_gradient has no gradient of its own");
+    return {};
+  }
 
  private:
   int axis_;
@@ -265,7 +276,10 @@ class SoftmaxGradientOp final : public Op {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<SoftmaxGradientKernel<double>>();
     return std::make_unique<SoftmaxGradientKernel<float>>();
   }
-  std::vector<Var> vjp(const VjpArguments&) const override { return {Var(), Var()}; }
+  std::vector<Var> vjp(const VjpArguments&) const override {
+    LRA_CHECK(false, "softmax_gradient has no gradient of its own");
+    return {};
+  }
 };
 
 class SoftmaxOp final : public Op {
@@ -287,8 +301,16 @@ class SoftmaxOp final : public Op {
 Var sum(Var x, int axis, bool keep_axis) { return reduce(Reduction::sum, x, axis, keep_axis); }
 Var max(Var x, int axis, bool keep_axis) { return reduce(Reduction::max, x, axis, keep_axis); }
 Var broadcast_to(Var x, const Shape& shape) {
+  bool fits = x.shape().rank() <= shape.rank();
+  for (int axis = -1; fits && axis >= -x.shape().rank(); --axis)
+    fits = x.shape()[axis] == 1 || x.shape()[axis] == shape[axis];
+  LRA_CHECK(fits, fmt::format("[broadcast_to] {} to {}", x.shape().to_string(), shape.to_string()));
+  if (x.shape() == shape) return x;
   return x.graph().apply1(std::make_shared<const BroadcastOp>(shape), {x});
 }
-Var softmax(Var x) { return x.graph().apply1(std::make_shared<const SoftmaxOp>(), {x}); }
+Var softmax(Var x) {
+  LRA_CHECK(x.shape().rank() > 0, "[softmax] of a single number");
+  return x.graph().apply1(std::make_shared<const SoftmaxOp>(), {x});
+}
 
 }  // namespace lra::engine

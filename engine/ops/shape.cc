@@ -10,7 +10,10 @@
 namespace lra::engine {
 namespace {
 
-int normal_axis(const Shape& shape, int axis) { return axis < 0 ? axis + shape.rank() : axis; }
+int normal_axis(const Shape& shape, int axis) {
+  LRA_CHECK(axis >= -shape.rank() && axis < shape.rank(), fmt::format("axis {} of {}", axis, shape.to_string()));
+  return axis < 0 ? axis + shape.rank() : axis;
+}
 
 class ReshapeOp final : public ViewOp {
  public:
@@ -275,6 +278,7 @@ Var transpose(Var x, int a, int b) {
 
 std::vector<Var> split(Var x, int parts, int axis) {
   axis = normal_axis(x.shape(), axis);
+  LRA_CHECK(parts > 0, fmt::format("[split] into {} parts", parts));
   const int64_t extent = x.shape()[axis] / parts;
   LRA_CHECK(extent * parts == x.shape()[axis],
             fmt::format("[split] {} into {} along axis {}", x.shape().to_string(), parts, axis));

@@ -1,0 +1,137 @@
+#include "engine/pipelines.h"
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+
+namespace lra::engine {
+namespace {
+
+/// What the steps of one pipeline have touched so far: decides whether another step may join.
+class PipelineHazards {
+ public:
+  bool admits(const Step& step) const {
+    for (size_t i = 0; i < step.inputs.size(); ++i) {
+      const Place& place = step.inputs[i];
+      if (place.base != Base::arena) continue;
+      const auto written = written_.find(place.index);
+      if (written == written_.end()) continue;
+      if (step.roles.inputs[i] != RowRole::rows || written->second != alignment_of(place)) return false;
+    }
+    for (size_t i = 0; i < step.outputs.size(); ++i) {
+      const Place& place = step.outputs[i];
+      if (place.base != Base::arena) continue;
+      if (read_whole_.contains(place.index) || step.roles.outputs[i] != RowRole::rows) return false;
+      if (differs(read_rows_, place) || differs(written_, place)) return false;
+    }
+    return true;
+  }
+
+  void join(const Step& step) {
+    for (size_t i = 0; i < step.inputs.size(); ++i) {
+      if (step.inputs[i].base != Base::arena) continue;
+      if (step.roles.inputs[i] == RowRole::rows) {
+        read_rows_.emplace(step.inputs[i].index, alignment_of(step.inputs[i]));
+      } else {
+        read_whole_.insert(step.inputs[i].index);
+      }
+    }
+    for (size_t i = 0; i < step.outputs.size(); ++i) {
+      if (step.outputs[i].base != Base::arena) continue;
+      const bool rows = step.roles.outputs[i] == RowRole::rows;
+      written_.emplace(step.outputs[i].index, rows ? alignment_of(step.outputs[i]) : kUnreadable);
+    }
+  }
+
+ private:
+  /// Row stride, and the row of the buffer at which a window begins: windows with equal ones see the same rows in a
+  /// block, whichever columns they have.
+  using Alignment = std::pair<int64_t, int64_t>;
+  static constexpr Alignment kUnreadable{-1, -1};  // sums are not final before the last block
+
+  static Alignment alignment_of(const Place& place) {
+    const int rank = place.layout.shape.rank();
+    const int64_t stride = place.layout.strides[static_cast<size_t>(rank >= 2 ? rank - 2 : 0)];
+    return {stride, stride > 0 ? place.layout.offset / stride : 0};
+  }
+
+  static bool differs(const std::map<int32_t, Alignment>& known, const Place& place) {
+    const auto found = known.find(place.index);
+    return found != known.end() && found->second != alignment_of(place);
+  }
+
+  std::map<int32_t, Alignment> written_, read_rows_;
+  std::set<int32_t> read_whole_;
+};
+
+/// Calls f(place, role) for every arena argument of the steps begin <= i < end.
+template <class F>
+void for_each_arena_place(std::vector<Step>& steps, size_t begin, size_t end, F&& f) {
+  for (size_t i = begin; i < end; ++i) {
+    Step& step = steps[i];
+    for (size_t j = 0; j < step.inputs.size(); ++j)
+      if (step.inputs[j].base == Base::arena) f(step.inputs[j], step.roles.inputs[j]);
+    for (size_t j = 0; j < step.outputs.size(); ++j)
+      if (step.outputs[j].base == Base::arena) f(step.outputs[j], step.roles.outputs[j]);
+  }
+}
+
+/// Whether the place is a window on columns of a matrix [rows, …] (or all of a vector) that fills its buffer.
+bool covers_rows(const Place& place, int64_t rows, const BufferLife& buffer) {
+  const Layout& layout = place.layout;
+  const int rank = layout.shape.rank();
+  if (rank > 2) return false;
+  const int64_t stride = layout.strides[0];
+  return layout.offset < stride && rows * stride * static_cast<int64_t>(bytes_of(place.dtype)) == buffer.bytes;
+}
+
+/// Cuts the buffers that live inside the pipeline alone down to one block.
+void shrink_local_buffers(std::vector<Step>& steps, size_t begin, size_t end, std::vector<BufferLife>& buffers) {
+  const int64_t rows = steps[begin].rows;
+  std::map<int32_t, bool> local;
+  for_each_arena_place(steps, begin, end, [&](const Place& place, RowRole role) {
+    const BufferLife& life = buffers[static_cast<size_t>(place.index)];
+    const bool inside = life.first >= static_cast<int64_t>(begin) && life.last < static_cast<int64_t>(end);
+    const bool fits = inside && role == RowRole::rows && covers_rows(place, rows, life);
+    const auto [known, added] = local.emplace(place.index, fits);
+    if (!added) known->second = known->second && fits;
+  });
+  for_each_arena_place(steps, begin, end, [&](Place& place, RowRole) { place.block_local = local[place.index]; });
+  for (const auto& [index, is_local] : local) {
+    BufferLife& buffer = buffers[static_cast<size_t>(index)];
+    if (is_local) buffer.bytes = buffer.bytes / rows * kPipelineRows;
+  }
+}
+
+/// One past the last step of the pipeline that begins at `begin`.
+size_t pipeline_end(const std::vector<Step>& steps, size_t begin, size_t backward_begin) {
+  if (steps[begin].rows == 0) return begin + 1;
+  PipelineHazards hazards;
+  hazards.join(steps[begin]);
+  size_t end = begin + 1;
+  while (end < steps.size() && end != backward_begin && steps[end].rows == steps[begin].rows &&
+         hazards.admits(steps[end]))
+    hazards.join(steps[end++]);
+  return end;
+}
+
+}  // namespace
+
+void find_pipelines(std::vector<Step>& steps, size_t backward_begin, std::vector<BufferLife>& buffers,
+                    const std::vector<char>& is_scratch) {
+  for (size_t begin = 0, end = 0; begin < steps.size(); begin = end) {
+    end = pipeline_end(steps, begin, backward_begin);
+    for (size_t i = begin; i < end; ++i) steps[i].pipeline_end = end;
+    if (steps[begin].rows > 0) shrink_local_buffers(steps, begin, end, buffers);
+    const auto first = static_cast<int64_t>(begin), last = static_cast<int64_t>(end) - 1;
+    for (size_t i = 0; i < buffers.size(); ++i) {
+      BufferLife& life = buffers[i];
+      if (is_scratch[i] || life.first < 0) continue;
+      if (life.first > first && life.first <= last) life.first = first;
+      if (life.last >= first && life.last < last) life.last = last;
+    }
+  }
+}
+
+}  // namespace lra::engine

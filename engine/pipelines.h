@@ -1,0 +1,20 @@
+// Which neighbouring row-wise steps of a plan can run block by block together.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "engine/arena_layout.h"
+#include "engine/plan.h"
+
+namespace lra::engine {
+
+/// Sets `pipeline_end` of every step: the longest runs of row-wise steps over the same number of rows in which every
+/// step sees, block by block, what it would see if the earlier ones had run over all rows before. No pipeline crosses
+/// `backward_begin`. Lengthens the lives of `buffers` that a pipeline touches to all of it, since its steps take turns
+/// (scratch excepted: nothing of it is kept from call to call), and cuts those that nobody outside of it touches down
+/// to the rows of one block. Places still hold buffer numbers.
+void find_pipelines(std::vector<Step>& steps, size_t backward_begin, std::vector<BufferLife>& buffers,
+                    const std::vector<char>& is_scratch);
+
+}  // namespace lra::engine
