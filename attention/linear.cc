@@ -25,7 +25,7 @@ class Linear final : public Attention {
             .parameters = {{.name = "epsilon",
                             .default_value = 1e-6,
                             .unit = "",
-                            .minimum = 0.0,
+                            .minimum = 1e-12,  // 0 / 0 otherwise
                             .maximum = 1.0,
                             .help = "keeps the denominator away from zero"}},
             .forward_flops = [](const ProblemSize& size) {

@@ -102,7 +102,8 @@ class Execution {
 template <class T>
 AttendResult execute(const AttendRequest& request, const engine::Plan& plan, const engine::Parameters& parameters) {
   const Execution<T> execution(request, plan, parameters);
-  AttendResult result{.output = execution.output("output"), .arena_bytes = plan.arena_bytes()};
+  AttendResult result{
+      .output = execution.output("output"), .arena_bytes = plan.arena_bytes(), .product_flops = plan.product_flops()};
   if (!request.output_gradient.empty())
     for (size_t i = 0; i < request.arguments.size(); ++i)
       result.gradients.push_back(execution.output(fmt::format("gradient{}", i)));

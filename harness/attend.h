@@ -40,6 +40,7 @@ struct AttendResult {
   std::map<std::string, HostArray> parameters;  // the mechanism's own
   std::map<std::string, HostArray> parameter_gradients;
   int64_t arena_bytes = 0;
+  int64_t product_flops = 0;  // of the matrix products that ran
 };
 
 /// Throws UsageError for shapes that do not fit each other or the mechanism.

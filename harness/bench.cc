@@ -5,12 +5,15 @@
 #include <chrono>
 #include <memory>
 #include <numeric>
+#include <optional>
 
 #include "engine/errors.h"
 #include "harness/learner.h"
+#include "harness/memory.h"
 #include "harness/progress.h"
 #include "harness/record_builder.h"
 #include "reports/statistics.h"
+#include "reports/units.h"
 #include "tasks/registry.h"
 
 namespace lra::harness {
@@ -32,8 +35,6 @@ class Candidate {
                engine::Dtype::f32,
                resolved.config.train.kernels == Kernels::kPlain ? engine::Kernels::plain : engine::Kernels::fused),
         record_(describe(resolved, model_, options.threads)),
-        examples_(resolved.config.train.batch_size, resolved.config.sequence_length, facts_.vocab_size(),
-                  facts_.num_classes, resolved.config.seed),
         batch_(static_cast<size_t>(resolved.config.train.batch_size)) {
     std::iota(batch_.begin(), batch_.end(), int64_t{0});
     record_.kind = reports::RunKind::kBench;
@@ -55,7 +56,9 @@ class Candidate {
       learner_ = std::make_unique<Learner>(
           model_, LearnerOptions{.threads = options_.threads, .memory_limit_bytes = options_.memory_limit_bytes},
           train ? lengths : none, train ? none : lengths);
+      make_examples();
     } catch (const ResourceError& error) {
+      learner_.reset();
       record_.status = reports::RunStatus::kDoesNotFit;
       record_.notes.push_back(error.what());
       return false;
@@ -87,6 +90,7 @@ class Candidate {
   }
 
   reports::ResultRecord finish() {
+    if (ready() && !enough()) record_.status = reports::RunStatus::kInterrupted;
     if (!ready() || samples_ms_.empty()) return record_;
     const double step_s = reports::median(samples_ms_) * 1e-3;
     const double steps_per_s = 1.0 / step_s, batch = static_cast<double>(batch_.size());
@@ -117,11 +121,27 @@ class Candidate {
   }
 
  private:
+  /// Throws ResourceError when the tokens of one batch do not fit beside the learner.
+  void make_examples() {
+    const TrainConfig& config = model_.config();
+    const int64_t needed_bytes =
+        config.train.batch_size * config.sequence_length * static_cast<int64_t>(sizeof(int32_t));
+    const int64_t left_bytes = options_.memory_limit_bytes > 0
+                                   ? options_.memory_limit_bytes - learner_->memory().total()
+                                   : available_memory_bytes();
+    if (needed_bytes > left_bytes)
+      throw ResourceError(fmt::format("[memory] the tokens of a batch need {} and {} are left",
+                                      reports::format_bytes(needed_bytes), reports::format_bytes(left_bytes)),
+                          "lower --batch or --length");
+    examples_.emplace(config.train.batch_size, config.sequence_length, facts_.vocab_size(), facts_.num_classes,
+                      config.seed);
+  }
+
   void step() {
     if (options_.mode == Mode::train) {
-      learner_->train_step(examples_, batch_, steps_++);
+      learner_->train_step(*examples_, batch_, steps_++);
     } else {
-      learner_->infer_batch(examples_, batch_);
+      learner_->infer_batch(*examples_, batch_);
     }
   }
 
@@ -129,7 +149,7 @@ class Candidate {
   tasks::TaskFacts facts_;
   Model model_;
   reports::ResultRecord record_;
-  RandomExamples examples_;
+  std::optional<RandomExamples> examples_;
   std::vector<int64_t> batch_;
   std::unique_ptr<Learner> learner_;
   int64_t steps_ = 0;

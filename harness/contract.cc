@@ -15,7 +15,7 @@ namespace {
 using engine::Dtype;
 using engine::Kernels;
 
-constexpr int64_t kHeads = 2, kHeadWidth = 8;
+constexpr int64_t kHeads = 2, kHeadWidth = 8;        // of random_request
 constexpr double kFiniteDifferenceTolerance = 2e-6;  // f64, step 1e-5: truncation and rounding of central differences
 constexpr double kSinglePrecisionTolerance = 2e-5;   // f32 against f64, relative to the largest element
 
@@ -29,21 +29,24 @@ std::vector<double> random_values(engine::Stream& stream, int64_t count) {
   return values;
 }
 
+/// The larger, infinity when either is not finite: a NaN must fail a check, not slip through a comparison.
+double worse(double a, double b) { return std::isfinite(a) && std::isfinite(b) ? std::max(a, b) : INFINITY; }
+
 double largest(const std::vector<double>& values) {
   double most = 0;
-  for (const double value : values) most = std::max(most, std::abs(value));
+  for (const double value : values) most = worse(most, std::abs(value));
   return most;
 }
 
 /// Largest difference relative to the largest element of `expected`, or to `scale` where all of `expected` is smaller
 /// (a gradient that cancels to nothing keeps the rounding of its terms); infinity when something is not finite.
 double difference(const std::vector<double>& got, const std::vector<double>& expected, double scale) {
+  if (got.size() != expected.size()) return INFINITY;
+  const double reference = worse(scale, largest(expected));
+  if (!(reference > 0)) return largest(got) > 0 ? INFINITY : 0;  // nothing but zeros is expected
   double most = 0;
-  for (size_t i = 0; i < got.size(); ++i) {
-    if (!std::isfinite(got[i])) return INFINITY;
-    most = std::max(most, std::abs(got[i] - expected[i]));
-  }
-  return most / std::max(scale, largest(expected));
+  for (size_t i = 0; i < got.size(); ++i) most = worse(most, std::abs(got[i] - expected[i]));
+  return std::isfinite(reference) ? most / reference : INFINITY;
 }
 
 /// Rows of real tokens only: outputs at pads are arbitrary. Arrays are [planes, n, width].
@@ -71,10 +74,13 @@ class Contract {
       causal_ = causal;
       guard("finite_differences", [&] { finite_differences(); });
       for (const int64_t n : {1, 2, 7, 63, 64, 129, 257}) guard("fused_equals_plain", [&] { fused_equals_plain(n); });
+      guard("any_mask", [&] { any_mask(); });
       guard("padding", [&] { padding(); });
       guard("repeatable", [&] { repeatable(); });
     }
+    if (facts_.causal) guard("future_is_unseen", [&] { future_is_unseen(); });
     causal_ = false;
+    guard("declared_flops", [&] { declared_flops(); });
     guard("arena_growth", [&] { arena_growth(); });
     guard("refuses_causal", [&] { refuses_causal(); });
     guard("refuses_unknown_parameter", [&] { refuses_unknown_parameter(); });
@@ -127,8 +133,8 @@ class Contract {
         const double up = objective(moved);
         moved.arguments[argument].values[element] -= 2 * kStep;
         const double slope = (up - objective(moved)) / (2 * kStep);
-        const double scale = std::max(1.0, largest(at.gradients[argument].values));
-        worst = std::max(worst, std::abs(slope - at.gradients[argument].values[element]) / scale);
+        const double scale = worse(1.0, largest(at.gradients[argument].values));
+        worst = worse(worst, std::abs(slope - at.gradients[argument].values[element]) / scale);
       }
     }
     add("finite_differences", worst <= kFiniteDifferenceTolerance, fmt::format("largest relative error {:.2e}", worst));
@@ -149,9 +155,74 @@ class Contract {
     const double scale = largest(real_rows(expected.output, real));
     double worst = difference(real_rows(got.output, real), real_rows(expected.output, real), scale);
     for (size_t i = 0; i < got.gradients.size(); ++i)
-      worst = std::max(worst, difference(got.gradients[i].values, expected.gradients[i].values, scale));
+      worst = worse(worst, difference(got.gradients[i].values, expected.gradients[i].values, scale));
     add(fmt::format("fused_equals_plain n={} real={}", n, real), worst <= kSinglePrecisionTolerance,
         fmt::format("largest relative error {:.2e} (output, gradients)", worst));
+  }
+
+  /// Masks with holes, the first token among them (tasks whose zero tokens are masked), and of nothing but pads.
+  void any_mask() {
+    constexpr int64_t kN = 70;
+    if (!facts_.padding_mask) return;
+    for (const bool all : {false, true}) {
+      AttendRequest plain = request(kN, kN, 9);
+      for (size_t j = 0; j < plain.mask.size(); ++j) plain.mask[j] = all || j % 3 == 0 ? 0.0 : 1.0;
+      plain.dtype = Dtype::f64;
+      plain.kernels = Kernels::plain;
+      const AttendResult expected = attend(plain);
+      AttendRequest fused = plain;
+      fused.dtype = Dtype::f32;
+      fused.kernels = Kernels::fused;
+      fused.poison = true;
+      const AttendResult got = attend(fused);
+      // Rows of masked queries are arbitrary, but they are added to what is finite and must stay so.
+      double worst = worse(largest(got.output.values), largest(expected.output.values)) < INFINITY ? 0 : INFINITY;
+      const double scale = largest(expected.output.values);
+      if (!all) {
+        const auto real = [&](const HostArray& array) { return chosen_rows(array, plain.mask); };
+        worst = worse(worst, difference(real(got.output), real(expected.output), scale));
+      }
+      for (size_t i = 0; i < got.gradients.size(); ++i) {
+        const double error = difference(got.gradients[i].values, expected.gradients[i].values, scale);
+        worst = worse(worst, all && std::isfinite(largest(got.gradients[i].values)) ? 0 : error);
+      }
+      add(all ? "any_mask all masked" : "any_mask holes", worst <= kSinglePrecisionTolerance,
+          all ? fmt::format("output and gradients are {}finite", worst == 0 ? "" : "not ")
+              : fmt::format("largest relative error {:.2e} (output, gradients)", worst));
+    }
+  }
+
+  /// Causal: rows up to t do not change, bit for bit, when tokens after t do; and get no gradient from them.
+  void future_is_unseen() {
+    constexpr int64_t kN = 70;
+    for (const int64_t seen : {1, 5, 64}) {
+      AttendRequest base = request(kN, kN, 13);
+      base.nominal_length = kN;
+      for (size_t i = 0; i < base.output_gradient.size(); ++i)
+        if (static_cast<int64_t>(i) / width(base) % kN >= seen) base.output_gradient[i] = 0;
+      const AttendResult expected = attend(base);
+      AttendRequest other = base;
+      for (HostArray& argument : other.arguments) scribble_pads(argument, seen);
+      const AttendResult scribbled = attend(other);
+      const double change = difference(real_rows(scribbled.output, seen), real_rows(expected.output, seen), 1e-30);
+      double leaked = 0;
+      for (const HostArray& gradient : expected.gradients) leaked = worse(leaked, largest(pad_rows(gradient, seen)));
+      add(fmt::format("future_is_unseen t={}", seen), change == 0 && leaked == 0,
+          fmt::format("tokens after t change earlier rows by {:.1e} and get a gradient of {:.1e}", change, leaked));
+    }
+  }
+
+  /// The formula of the facts against the products that the production kernels count in a forward pass.
+  void declared_flops() {
+    constexpr int64_t kN = 512;
+    constexpr double kSlack = 0.1;  // terms that do not grow with n
+    if (!facts_.forward_flops) return add("declared_flops", false, "the facts have no forward_flops");
+    AttendRequest forward = request(kN, kN, 1);
+    forward.output_gradient.clear();
+    const auto counted = static_cast<double>(attend(forward).product_flops);
+    const auto declared = static_cast<double>(facts_.forward_flops({.n = kN, .heads = kHeads, .d_head = kHeadWidth}));
+    add("declared_flops", std::abs(counted - declared) <= kSlack * counted,
+        fmt::format("declared {:.4g}, counted {:.4g} at n = {}", declared, counted, kN));
   }
 
   /// Padding changes nothing: content of pads is ignored, gets no gradient, and more pads give the same numbers.
@@ -169,15 +240,20 @@ class Contract {
       const AttendResult scribbled = attend(other);
       const double tolerance = fused ? kSinglePrecisionTolerance : 1e-12;
       const double scale = largest(real_rows(expected.output, kReal));
-      const double change = difference(real_rows(scribbled.output, kReal), real_rows(expected.output, kReal), scale);
+      double change = difference(real_rows(scribbled.output, kReal), real_rows(expected.output, kReal), scale);
       const AttendResult exact = attend(cut(base, kReal));
-      const double shift = difference(real_rows(expected.output, kReal), exact.output.values, scale);
+      double shift = difference(real_rows(expected.output, kReal), exact.output.values, scale);
       double leaked = 0;
-      for (const HostArray& gradient : expected.gradients)
-        leaked = std::max(leaked, largest(pad_rows(gradient, kReal)));
+      for (size_t i = 0; i < expected.gradients.size(); ++i) {
+        const std::vector<double> gradient = real_rows(expected.gradients[i], kReal);
+        change = worse(change, difference(real_rows(scribbled.gradients[i], kReal), gradient, scale));
+        shift = worse(shift, difference(gradient, exact.gradients[i].values, scale));
+        leaked = worse(leaked, largest(pad_rows(expected.gradients[i], kReal)));
+      }
       add(fused ? "padding f32" : "padding f64", change <= tolerance && shift <= tolerance && leaked == 0,
-          fmt::format("content of pads changes the output by {:.1e}, their number by {:.1e}, gradient at pads {:.1e}",
-                      change, shift, leaked));
+          fmt::format(
+              "content of pads changes output or gradients by {:.1e}, their number by {:.1e}, gradient at pads {:.1e}",
+              change, shift, leaked));
     }
   }
 
@@ -222,6 +298,14 @@ class Contract {
     }
   }
 
+  static int64_t width(const AttendRequest& request) { return request.arguments[0].shape[-1]; }
+  static std::vector<double> chosen_rows(const HostArray& array, const std::vector<double>& mask) {
+    const int64_t n = array.shape[-2], columns = array.shape[-1];
+    std::vector<double> rows;
+    for (size_t i = 0; i < array.values.size(); ++i)
+      if (mask[static_cast<size_t>(static_cast<int64_t>(i) / columns % n)] != 0) rows.push_back(array.values[i]);
+    return rows;
+  }
   static void scribble_pads(HostArray& array, int64_t real) {
     const int64_t n = array.shape[-2], width = array.shape[-1];
     for (size_t i = 0; i < array.values.size(); ++i)

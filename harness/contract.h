@@ -23,8 +23,9 @@ struct Finding {
 AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed);
 
 /// Runs all checks of one mechanism: shapes, finite output, plain against finite differences in f64, f32 kernels
-/// against plain f64 (values and every gradient), padding, repeatability, poisoned memory, short and odd lengths,
-/// growth of arena bytes, refusal of what it cannot do, the declared FLOPs.
+/// against plain f64 (values and every gradient), padding, masks with holes or of nothing but pads, a future that is
+/// not seen, repeatability, poisoned memory, short and odd lengths, growth of arena bytes, refusal of what it cannot
+/// do, the declared FLOPs.
 std::vector<Finding> check_contract(const std::string& attention);
 
 }  // namespace lra::harness

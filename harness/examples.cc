@@ -14,10 +14,10 @@ void require_known_tokens(const tasks::Dataset& dataset, tasks::SplitName name) 
   const auto check = [&](auto tokens, int64_t example) {
     const auto bad = std::find_if(tokens.begin(), tokens.end(), [&](auto id) { return id >= dataset.vocab_size(); });
     if (bad == tokens.end()) return;
-    throw DataError(fmt::format("`{}`: the {} split has the token {} in example {}, but the vocabulary has {}",
-                                dataset.directory().string(), tasks::split_text(name), *bad, example,
-                                dataset.vocab_size()),
-                    "the data were altered: see `lra data verify`, and make them again with --force");
+    throw DataError(
+        fmt::format("`{}`: the {} split has the token {} in example {}, but the vocabulary has {}",
+                    dataset.directory().string(), tasks::split_text(name), *bad, example, dataset.vocab_size()),
+        "the data were altered: see `lra data verify`, and make them again with --force");
   };
   for (int64_t example = 0; example < split.size(); ++example)
     for (int input = 0; input < split.inputs_per_example(); ++input)

@@ -9,6 +9,7 @@
 
 #include "engine/errors.h"
 #include "harness/memory.h"
+#include "reports/units.h"
 
 namespace lra::harness {
 namespace {
@@ -59,13 +60,12 @@ engine::Schedule schedule_of(const OptimisationConfig& train) {
 void refuse_if_too_large(const MemoryForecast& memory, const LearnerOptions& options) {
   const int64_t limit = options.memory_limit_bytes > 0 ? options.memory_limit_bytes : available_memory_bytes();
   if (memory.total() <= limit) return;
-  constexpr double kMiB = 1024.0 * 1024;
-  const auto mib = [](int64_t bytes) { return static_cast<double>(bytes) / kMiB; };
+  const auto text = [](int64_t bytes) { return reports::format_bytes(bytes); };
   throw ResourceError(
-      fmt::format("[memory] the run needs {:.0f} MiB and {:.0f} MiB are available: {:.0f} MiB arenas ({} threads), "
-                  "{:.0f} MiB lane gradients, {:.0f} MiB weights and optimiser, {:.0f} MiB constants",
-                  mib(memory.total()), mib(limit), mib(memory.arena_bytes), options.threads,
-                  mib(memory.lane_gradient_bytes), mib(memory.parameter_bytes), mib(memory.constant_bytes)),
+      fmt::format("[memory] the run needs {} and {} are available: {} arenas ({} threads), {} lane gradients, {} "
+                  "weights and optimiser, {} constants",
+                  text(memory.total()), text(limit), text(memory.arena_bytes), options.threads,
+                  text(memory.lane_gradient_bytes), text(memory.parameter_bytes), text(memory.constant_bytes)),
       "lower --length or --threads (arenas), train.lanes (lane gradients), or model.layers and model.d_model");
 }
 

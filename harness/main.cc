@@ -40,9 +40,27 @@ int report(const Error& error) {
   return error.exit_code();
 }
 
+/// Throws ResourceError when the results did not reach standard output.
+int finish_output(int exit_code) {
+  std::cout.flush();
+  if (!std::cout)
+    throw ResourceError("cannot write to standard output", "check where it is redirected to: is the disk full?");
+  return exit_code;
+}
+
+/// A flag that every command takes, before or after its name.
+void add_quiet_flag(CLI::App& app) {
+  app.add_flag_callback(
+      "--quiet", [] { harness::set_quiet(true); }, "no progress and no notes on standard error");
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) add_quiet_flag(*command);
+}
+
 /// CLI11's own codes start at 100; ours are a contract.
 int report_usage(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == 0) return app.exit(error);  // --help
+  if (error.get_exit_code() == 0) {  // --help
+    app.exit(error);
+    return finish_output(kExitOk);
+  }
   std::string hint = "`lra --help` lists the commands, `lra COMMAND --help` their flags";
   const std::vector<std::string> unknown = app.remaining();
   if (app.get_subcommands().empty() && !unknown.empty() && !unknown.front().starts_with("-")) {
@@ -60,12 +78,9 @@ int run(int argc, char** argv) {
       "Start here:\n  lra data generate listops --data DIR\n"
       "  lra train --task listops --attention cosformer --data DIR");
   int exit_code = kExitOk;
-  bool version = false, json = false, quiet = false;
+  bool version = false, json = false;
   CLI::Option* version_flag = app.add_flag("--version", version, "print versions and exit");
   app.add_flag("--json", json, "with --version: as JSON")->needs(version_flag);
-  app.add_flag("--quiet", quiet, "no progress and no notes on standard error")->each([](const std::string&) {
-    harness::set_quiet(true);
-  });
   app.fallthrough(false);
   app.require_subcommand(0, 1);
   harness::add_list_command(app, exit_code);
@@ -75,6 +90,7 @@ int run(int argc, char** argv) {
   harness::add_attend_command(app, exit_code);
   harness::add_bench_command(app, exit_code);
   harness::add_selftest_command(app, exit_code);
+  add_quiet_flag(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -86,10 +102,7 @@ int run(int argc, char** argv) {
     std::cerr << app.help();
     return kExitUsage;
   }
-  std::cout.flush();
-  if (!std::cout)
-    throw ResourceError("[stdout] the results could not be written", "is the disk full, or the pipe closed?");
-  return exit_code;
+  return finish_output(exit_code);
 }
 
 }  // namespace

@@ -79,9 +79,9 @@ class ReduceKernel final : public Kernel {
     for (int64_t outer = 0; outer < split.outer; ++outer) {
       if (axis_ + 1 == x.shape().rank()) {
         const T* row = element<const T>(x, axis_, outer, 0, 0);
-        *element<T>(y, axis_, outer, 0, 0) =
-            kReduction == Reduction::sum ? sum_row(row, split.extent)
-                                         : std::accumulate(row, row + split.extent, row[0], larger<T>);
+        *element<T>(y, axis_, outer, 0, 0) = kReduction == Reduction::sum
+                                                 ? sum_row(row, split.extent)
+                                                 : std::accumulate(row, row + split.extent, row[0], larger<T>);
         continue;
       }
       // Rows of the last axis are neighbours: reduce whole rows at a time, in order of the reduced axis.

@@ -10,6 +10,7 @@
 #include "engine/io/safetensors.h"
 #include "harness/attend.h"
 #include "harness/commands/command.h"
+#include "harness/commands/options.h"
 #include "harness/config.h"
 #include "harness/model/model.h"
 
@@ -62,6 +63,24 @@ HostArray read_float_array(const std::string& path) {
     throw UsageError(fmt::format("[attend] {} holds {}", path, io::type_name(array.type())),
                      "save it as float32 or float64, e.g. numpy.save(path, x.astype('f4'))");
   return read_array(path);
+}
+
+std::vector<double> read_mask(const std::string& path) {
+  HostArray mask = read_array(path);
+  if (mask.shape.rank() != 1 || mask.values.empty())
+    throw UsageError(fmt::format("[attend] {} has the shape {}", path, mask.shape.to_string()),
+                     "the mask is [n], 1 = real token");
+  return std::move(mask.values);
+}
+
+/// Another shape of as many elements is refused too.
+std::vector<double> read_output_gradient(const std::string& path, const AttendRequest& request) {
+  HostArray gradient = read_float_array(path);
+  if (!request.arguments.empty() && !(gradient.shape == request.arguments[0].shape))
+    throw UsageError(fmt::format("[attend] {} has the shape {}, the output {}", path, gradient.shape.to_string(),
+                                 request.arguments[0].shape.to_string()),
+                     "--grad-out has the output's shape");
+  return std::move(gradient.values);
 }
 
 void write_array(const std::string& path, const HostArray& array, engine::Dtype dtype) {
@@ -140,8 +159,8 @@ void run_attend(const AttendFlags& flags) {
   apply_assignments(flags, request);
   for (const std::string& path : {flags.q, flags.k, flags.v, flags.x})
     if (!path.empty()) request.arguments.push_back(read_float_array(path));
-  if (!flags.mask.empty()) request.mask = read_array(flags.mask).values;
-  if (!flags.grad_out.empty()) request.output_gradient = read_float_array(flags.grad_out).values;
+  if (!flags.mask.empty()) request.mask = read_mask(flags.mask);
+  if (!flags.grad_out.empty()) request.output_gradient = read_output_gradient(flags.grad_out, request);
   if (!flags.parameters.empty()) request.parameter_values = read_parameters(flags.parameters);
 
   const std::vector<std::string> gradient_files =
@@ -150,6 +169,15 @@ void run_attend(const AttendFlags& flags) {
     if (!file.empty() && flags.grad_out.empty())
       throw UsageError(fmt::format("[attend] {} asks for a gradient without --grad-out", file),
                        "give the gradient of the output with --grad-out go.npy");
+  const std::vector<std::string> others =
+      flags.x.empty() ? std::vector{flags.grad_x} : std::vector{flags.grad_q, flags.grad_k, flags.grad_v};
+  for (const std::string& file : others)
+    if (!file.empty())
+      throw UsageError(fmt::format("[attend] {} asks for the gradient of an argument that is not given", file),
+                       "--grad-q, --grad-k and --grad-v go with --q, --k and --v, --grad-x with --x");
+  require_writable(flags.out);
+  for (const std::string& file : gradient_files) require_writable(file);
+  require_writable(flags.parameters_out);
   const AttendResult result = attend(request);
   write_array(flags.out, result.output, request.dtype);
   for (size_t i = 0; i < gradient_files.size(); ++i)
@@ -180,7 +208,7 @@ void add_attend_command(CLI::App& app, int&) {
   command->add_option("--nominal-length", flags->nominal_length, "the task's length, e.g. cosFormer's M (default: n)");
   command->add_option("--parameters", flags->parameters, "safetensors with the mechanism's own parameters");
   command->add_option("--parameters-out", flags->parameters_out, "where these, and their gradients as grad/…, go");
-  command->add_option("--seed", flags->seed, "of parameters that are not given (default: 0)");
+  add_seed_flag(*command, flags->seed, "of parameters that are not given (default: 0)");
   command->footer("Example:\n  lra attend --attention cosformer --q q.npy --k k.npy --v v.npy --out o.npy");
   command->callback([flags] { run_attend(*flags); });
 }

@@ -1,10 +1,11 @@
 // lra bench: steps/s, tokens/s, MFU and memory of mechanisms over sequence lengths.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
+#include <optional>
 
 #include "engine/errors.h"
 #include "engine/io/file.h"
@@ -25,8 +26,8 @@ struct BenchFlags {
   std::vector<std::string> attentions, assignments;
   std::vector<int64_t> lengths;
   std::string mode = "train", json;
-  int64_t batch = 0;
-  double dropout = -1;
+  std::optional<int64_t> batch;
+  std::optional<double> dropout;
   BenchOptions options;
   MachineFlags machine;
 };
@@ -44,10 +45,10 @@ std::vector<ResolvedConfig> configurations(const BenchFlags& flags, int64_t leng
                           .preset = flags.preset,
                           .assignments = flags.assignments,
                           .sequence_length = length};
-    if (flags.batch != 0) request.assignments.push_back(fmt::format("train.batch_size={}", flags.batch));
-    if (flags.dropout >= 0) {
-      request.assignments.push_back(fmt::format("model.dropout={}", flags.dropout));
-      request.assignments.push_back(fmt::format("model.attention_dropout={}", flags.dropout));
+    if (flags.batch) request.assignments.push_back(fmt::format("train.batch_size={}", *flags.batch));
+    if (flags.dropout) {
+      request.assignments.push_back(fmt::format("model.dropout={}", *flags.dropout));
+      request.assignments.push_back(fmt::format("model.attention_dropout={}", *flags.dropout));
     }
     check_names(request);
     resolved.push_back(resolve_config(request));
@@ -65,10 +66,14 @@ int run_bench(BenchFlags& flags) {
   for (const int64_t length : flags.lengths)
     if (length < 1)
       throw UsageError(fmt::format("[bench] --length {} is below 1", length), "for example --length 1024,4096");
-  for (const std::string& warning : noise_warnings(flags.options.threads)) log_line("warning: " + warning);
   // Everything is resolved, hence checked, before the first measurement.
   std::vector<std::vector<ResolvedConfig>> rounds;
   for (const int64_t length : flags.lengths) rounds.push_back(configurations(flags, length));
+
+  if (!std::isfinite(flags.options.min_time_s))
+    throw UsageError(fmt::format("[bench] --min-time-s {} is not finite", flags.options.min_time_s), "for example 2");
+  if (flags.json != "-") require_writable(flags.json);
+  for (const std::string& warning : noise_warnings(flags.options.threads)) log_line("warning: " + warning);
 
   catch_interrupts();
   std::vector<reports::ResultRecord> records;

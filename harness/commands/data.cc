@@ -204,7 +204,7 @@ void add_data_command(CLI::App& app, int& exit_code) {
 
   CLI::App& generate = add_subcommand(data, flags, "generate", "generate a dataset from a seed",
                                       "lra data generate listops --data DIR --seed 1", run_generate, exit_code);
-  generate.add_option("--seed", flags->seed, "seed; equal seeds give equal bytes")->capture_default_str();
+  add_seed_flag(generate, flags->seed, "seed; equal seeds give equal bytes")->capture_default_str();
   generate.add_option("--threads", flags->threads, "threads; the bytes do not depend on them [every processor]");
   generate.add_option("--train", flags->train, "examples of the train split [as published]");
   generate.add_option("--validation", flags->validation, "examples of the validation split [as published]");

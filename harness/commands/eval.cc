@@ -39,17 +39,28 @@ fs::path weights_of(const fs::path& run, const TrainConfig& config) {
   return chosen;
 }
 
-int run_eval(const EvalFlags& flags) {
-  const fs::path run = flags.run;
-  if (!fs::is_regular_file(run / "config.json"))
+/// The run's own configuration is complete: the preset it came from may be gone.
+TrainConfig config_of(const fs::path& run) {
+  const fs::path file = run / "config.json";
+  std::error_code error;
+  if (!fs::is_regular_file(file, error))
     throw DataError(fmt::format("[eval] {} holds no config.json", run.string()),
                     "give a run directory, as `lra train` prints it at its end");
+  TrainConfig config;
+  set_object(config, read_json(file), file.string());
+  derive(config);
+  validate(config);
+  complete_attention_parameters(config);
+  return config;
+}
+
+int run_eval(const EvalFlags& flags) {
+  const fs::path run = flags.run;
   const tasks::SplitName split = tasks::parse_split(flags.split);
-  ResolvedConfig resolved = resolve_config({.config_file = run / "config.json"});
-  complete_attention_parameters(resolved.config);
-  const TrainConfig& config = resolved.config;
+  const TrainConfig config = config_of(run);
   const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), config.task.name);
   const SplitExamples examples(dataset.split(split), config.sequence_length);
+  require_known_tokens(dataset, split);
   if (examples.size() == 0)
     throw UsageError(fmt::format("[eval] the {} split is empty", flags.split), "`lra data info` shows the splits");
   std::vector<int64_t> lengths;
@@ -61,12 +72,13 @@ int run_eval(const EvalFlags& flags) {
                   {.threads = flags.machine.thread_count(), .memory_limit_bytes = flags.machine.memory_limit_bytes()},
                   {}, lengths);
   const fs::path weights = weights_of(run, config);
-  load_weights(weights, model.parameters(), learner.weights());
+  load_weights(weights, config_hash(config, dataset.manifest().dataset_sha256), model.parameters(), learner.weights());
   const Tally tally = learner.evaluate(examples);
   const reports::Interval interval = reports::wilson_interval(tally.correct, tally.examples);
-  reports::ResultRecord baselines;
+  reports::ResultRecord baselines;  // of the test split; there are none to put beside the others
   baselines.task.name = config.task.name;
-  describe_dataset(baselines, dataset);
+  if (split == tasks::SplitName::kTest) describe_dataset(baselines, dataset);
+  const std::optional<double>& majority = baselines.task.majority_baseline;
 
   if (flags.json) {
     const nlohmann::ordered_json json = {{"split", flags.split},
@@ -76,7 +88,7 @@ int run_eval(const EvalFlags& flags) {
                                          {"total", tally.examples},
                                          {"wilson95", {interval.low, interval.high}},
                                          {"loss", tally.loss()},
-                                         {"majority_baseline", baselines.task.majority_baseline.value_or(0)},
+                                         {"majority_baseline", majority ? nlohmann::ordered_json(*majority) : nullptr},
                                          {"shortcut_baselines", baselines.task.shortcut_baselines}};
     std::cout << json.dump(2) << "\n";
     return kExitOk;
@@ -84,8 +96,7 @@ int run_eval(const EvalFlags& flags) {
   std::cout << fmt::format("{} accuracy {:.2f} %  [{:.2f}, {:.2f}]  ({} of {})  loss {:.4f}\n", flags.split,
                            100 * tally.accuracy(), 100 * interval.low, 100 * interval.high, tally.correct,
                            tally.examples, tally.loss());
-  std::cout << fmt::format("  beside it: majority class {:.2f} %\n",
-                           100 * baselines.task.majority_baseline.value_or(0));
+  if (majority) std::cout << fmt::format("  beside it: majority class {:.2f} %\n", 100 * *majority);
   for (const auto& [name, accuracy] : baselines.task.shortcut_baselines)
     std::cout << fmt::format("  beside it: {} {:.2f} %\n", name, 100 * accuracy);
   std::cout << "weights " << weights.string() << "\n";

@@ -4,6 +4,7 @@
 
 #include "attention/registry.h"
 #include "engine/errors.h"
+#include "engine/io/file.h"
 #include "harness/environment.h"
 #include "harness/memory.h"
 #include "tasks/registry.h"
@@ -19,7 +20,7 @@ void ConfigFlags::add_to(CLI::App& command) {
   command.add_option("--set", request.assignments, "key=value, repeatable: any key of `lra train --help-config`")
       ->expected(1)
       ->take_all();
-  seed_option = command.add_option("--seed", seed, "seed of weights, dropout and order (default: 0)");
+  seed_option = add_seed_flag(command, seed, "seed of weights, dropout and order (default: 0)");
 }
 
 ConfigRequest ConfigFlags::value() const {
@@ -55,6 +56,19 @@ int MachineFlags::thread_count() const {
 
 int64_t MachineFlags::memory_limit_bytes() const {
   return memory_limit.empty() ? 0 : parse_bytes(memory_limit.c_str());
+}
+
+CLI::Option* add_seed_flag(CLI::App& command, uint64_t& seed, const std::string& help) {
+  constexpr int64_t kLargest = (int64_t{1} << 53) - 1;  // what every reader of JSON keeps exactly
+  return command.add_option("--seed", seed, help)->check(CLI::Range(int64_t{0}, kLargest))->type_name("UINT");
+}
+
+void require_writable(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  const bool is_stream = std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
+                         !std::filesystem::is_directory(status);
+  if (!path.empty() && !is_stream) io::AtomicFile{path};  // whoever reads a pipe would see its end
 }
 
 void add_data_flag(CLI::App& command, std::string& data) {

@@ -37,6 +37,13 @@ struct MachineFlags {
   int64_t memory_limit_bytes() const;
 };
 
+/// --seed, within what a configuration can hold. A minus sign is refused, not wrapped around.
+CLI::Option* add_seed_flag(CLI::App& command, uint64_t& seed, const std::string& help);
+
+/// Creates and drops a temporary beside `path` if one is given, so that a place that cannot be written is found before
+/// the work and not after it. Throws ResourceError; UsageError for a directory.
+void require_writable(const std::string& path);
+
 /// --data.
 void add_data_flag(CLI::App& command, std::string& data);
 

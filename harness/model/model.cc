@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "attention/registry.h"
 #include "engine/errors.h"
 #include "harness/model/encoder.h"
@@ -63,7 +65,7 @@ Model::Model(const TrainConfig& config, const TaskShape& task, engine::Dtype dty
 
 int64_t Model::rows_for(int64_t length) const {
   if (facts_.length_semantics == attention::LengthSemantics::padded) return max_rows();
-  const int64_t rows = length + (has_cls() ? 1 : 0);
+  const int64_t rows = std::max<int64_t>(length, 1) + (has_cls() ? 1 : 0);
   return std::min((rows + kBucketRows - 1) / kBucketRows * kBucketRows, max_rows());
 }
 

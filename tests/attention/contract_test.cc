@@ -1,0 +1,199 @@
+// Every registered mechanism keeps the contract; and the contract catches those that do not.
+#include "harness/contract.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "attention/registry.h"
+#include "engine/op.h"
+#include "engine/ops/elementwise.h"
+#include "engine/ops/matmul.h"
+#include "engine/ops/reduce.h"
+#include "engine/ops/shape.h"
+
+namespace lra::attention {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+constexpr const char* kBroken = "broken_";  // mechanisms of this file
+
+std::vector<std::string> real_names() {
+  std::vector<std::string> real = names();
+  std::erase_if(real, [](const std::string& name) { return name.starts_with(kBroken); });
+  return real;
+}
+
+class ContractTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(ContractTest, Holds) {
+  const std::vector<harness::Finding> findings = harness::check_contract(GetParam());
+  EXPECT_FALSE(findings.empty());
+  for (const harness::Finding& finding : findings)
+    EXPECT_TRUE(finding.passed) << finding.check << ": " << finding.detail << "\nrepro: " << finding.repro;
+}
+
+TEST_P(ContractTest, FactsAreComplete) {
+  const Facts facts = find(GetParam()).facts();
+  EXPECT_EQ(facts.name, GetParam());
+  EXPECT_FALSE(facts.full_name.empty());
+  EXPECT_THAT(facts.citation, ::testing::ContainsRegex("[12][0-9][0-9][0-9].*eq"));
+  EXPECT_THAT(facts.time_complexity, HasSubstr("n"));
+  EXPECT_THAT(facts.memory_complexity, HasSubstr("n"));
+  for (const ParameterSpec& spec : facts.parameters) EXPECT_FALSE(spec.help.empty()) << spec.name;
+  EXPECT_NO_THROW(resolve_parameters(facts, {}));
+  // The declared growth of time is that of the declared FLOPs.
+  ASSERT_TRUE(facts.forward_flops);
+  const auto flops = [&](int64_t n) {
+    return static_cast<double>(facts.forward_flops({.n = n, .heads = 2, .d_head = 32}));
+  };
+  EXPECT_NEAR(std::log2(flops(32768) / flops(16384)), facts.growth_exponent_time, 0.15);
+}
+
+INSTANTIATE_TEST_SUITE_P(Mechanisms, ContractTest, ::testing::ValuesIn(real_names()),
+                         [](const auto& test) { return test.param; });
+
+TEST(RegistryTest, HoldsOneMechanismForEveryFileThatRegistersOne) {
+  size_t files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(std::filesystem::path(LRA_SOURCE_DIR) / "attention")) {
+    std::ifstream file(entry.path());
+    const std::string text(std::istreambuf_iterator<char>(file), {});
+    if (entry.path().extension() == ".cc" && text.find("const Registration ") != std::string::npos) ++files;
+  }
+  EXPECT_EQ(real_names().size(), files);
+}
+
+using Attend = std::function<Var(const Context&, Var q, Var k, Var v, Var mask)>;
+
+/// A mechanism made of a function, for the mistakes below.
+class Broken final : public Attention {
+ public:
+  Broken(Facts facts, Attend attend) : facts_(std::move(facts)), attend_(std::move(attend)) {
+    facts_.forward_flops = [](const ProblemSize& size) { return 4 * size.heads * size.n * size.n * size.d_head; };
+    facts_.growth_exponent_time = facts_.growth_exponent_memory = 2;
+  }
+  Facts facts() const override { return facts_; }
+  Var attend(const Context& context, Var q, Var k, Var v, Var mask) const override {
+    return attend_(context, q, k, v, mask);
+  }
+
+ private:
+  Facts facts_;
+  Attend attend_;
+};
+
+Var column(Var mask) { return engine::reshape(mask, {mask.shape()[0], 1}); }
+
+/// (q k^T) v with masked keys zeroed: a mechanism without a fault, from which the others depart.
+Var sound(Var q, Var k, Var v, Var mask) {
+  return engine::matmul(engine::matmul(q, engine::multiply(k, column(mask)), false, true), v);
+}
+
+/// The names of the checks that fail for a mechanism of this behaviour.
+std::vector<std::string> failures(const std::string& name, Attend attend, Facts facts = {}) {
+  facts.name = kBroken + name;
+  const Registration registration(std::make_unique<Broken>(facts, std::move(attend)));
+  std::vector<std::string> failed;
+  for (const harness::Finding& finding : harness::check_contract(facts.name))
+    if (!finding.passed) failed.push_back(finding.check + ": " + finding.detail);
+  return failed;
+}
+
+TEST(ContractItselfTest, PassesAMechanismWithoutFault) {
+  EXPECT_THAT(failures("sound", [](const Context&, Var q, Var k, Var v, Var mask) { return sound(q, k, v, mask); }),
+              IsEmpty());
+}
+
+TEST(ContractItselfTest, CatchesNaNs) {
+  const auto failed = failures("nan", [](const Context&, Var q, Var k, Var v, Var mask) {
+    return engine::add(sound(q, k, v, mask), engine::sqrt(engine::affine(engine::square(v), -1, -1)));
+  });
+  EXPECT_THAT(failed, Contains(HasSubstr("finite_differences")));
+  EXPECT_THAT(failed, Contains(HasSubstr("fused_equals_plain n=1 ")));
+  EXPECT_THAT(failed, Contains(HasSubstr("any_mask all masked")));
+}
+
+TEST(ContractItselfTest, CatchesAMaskThatIsIgnored) {
+  const auto failed = failures("mask", [](const Context&, Var q, Var k, Var v, Var) {
+    return engine::matmul(engine::matmul(q, k, false, true), v);
+  });
+  EXPECT_THAT(failed, Contains(HasSubstr("padding f64")));
+  EXPECT_THAT(failed, Contains(HasSubstr("padding f32")));
+}
+
+TEST(ContractItselfTest, CatchesAGradientThatLeaksToPads) {
+  // The output at real rows is right; keys of pads multiply a zero but their values do not.
+  const auto failed = failures("leak", [](const Context&, Var q, Var k, Var v, Var mask) {
+    const Var clean = sound(q, k, v, mask);
+    return engine::add(clean, engine::affine(engine::sum(v, 1, true), 1e-3, 0));
+  });
+  EXPECT_THAT(failed, Contains(HasSubstr("padding")));
+}
+
+TEST(ContractItselfTest, CatchesACausalFormThatSeesTheFuture) {
+  Facts facts;
+  facts.causal = true;
+  const auto failed = failures(
+      "future", [](const Context&, Var q, Var k, Var v, Var mask) { return sound(q, k, v, mask); }, facts);
+  EXPECT_THAT(failed, Contains(HasSubstr("future_is_unseen")));
+}
+
+TEST(ContractItselfTest, CatchesFusedKernelsThatDifferAndPlansThatReadPoison) {
+  const auto failed = failures("fused", [](const Context& context, Var q, Var k, Var v, Var mask) {
+    const Var o = sound(q, k, v, mask);
+    return context.graph.use_fused() ? engine::affine(o, 1.001, 0) : o;
+  });
+  EXPECT_THAT(failed, Contains(HasSubstr("fused_equals_plain n=257 ")));
+}
+
+/// The identity, with twice the gradient it should have.
+class WrongGradientOp final : public engine::Op {
+ public:
+  std::string_view name() const override { return "wrong_gradient"; }
+  std::vector<engine::Type> infer(std::span<const engine::Type> inputs) const override { return {inputs[0]}; }
+  std::unique_ptr<engine::Kernel> kernel(const engine::KernelRequest& request) const override {
+    class Copy final : public engine::Kernel {
+     public:
+      explicit Copy(engine::Dtype dtype) : dtype_(dtype) {}
+      void run(const engine::KernelArguments& arguments) const override {
+        const int64_t count = arguments.outputs[0].shape().elements();
+        if (dtype_ == engine::Dtype::f64)
+          std::copy_n(arguments.inputs[0].as<double>(), count, arguments.outputs[0].as<double>());
+        if (dtype_ == engine::Dtype::f32)
+          std::copy_n(arguments.inputs[0].as<float>(), count, arguments.outputs[0].as<float>());
+      }
+
+     private:
+      engine::Dtype dtype_;
+    };
+    return std::make_unique<Copy>(request.inputs[0].dtype);
+  }
+  std::vector<Var> vjp(const engine::VjpArguments& arguments) const override {
+    return {engine::affine(arguments.output_gradients[0], 2, 0)};
+  }
+};
+
+TEST(ContractItselfTest, CatchesAWrongGradient) {
+  const auto failed = failures("gradient", [](const Context& context, Var q, Var k, Var v, Var mask) {
+    return context.graph.apply1(std::make_shared<const WrongGradientOp>(), {sound(q, k, v, mask)});
+  });
+  EXPECT_THAT(failed, Contains(HasSubstr("finite_differences")));
+  EXPECT_THAT(failed, Not(Contains(HasSubstr("fused_equals_plain"))));
+}
+
+TEST(ContractItselfTest, CatchesWrongFlopsAndAMissingRefusal) {
+  const auto failed = failures("flops", [](const Context&, Var q, Var k, Var v, Var mask) {
+    return engine::add(sound(q, k, v, mask), sound(k, q, v, mask));
+  });
+  EXPECT_THAT(failed, Contains(HasSubstr("declared_flops")));
+}
+
+}  // namespace
+}  // namespace lra::attention

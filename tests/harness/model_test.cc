@@ -1,0 +1,282 @@
+// The whole classifier: gradients of every parameter, fused against plain, padding, FLOPs, parameter names.
+#include "harness/model/model.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+
+#include "attention/registry.h"
+#include "engine/errors.h"
+#include "tests/harness/tiny_model.h"
+
+namespace lra::harness {
+namespace {
+
+using engine::Dtype;
+using testing::kTask;
+using testing::Pass;
+using testing::Sequence;
+
+double largest(const std::vector<double>& values) {
+  double most = 0;
+  for (const double value : values) most = std::max(most, std::fabs(value));
+  return most;
+}
+
+void expect_close(const Pass& got, const Pass& expected, double tolerance, const Model& model) {
+  EXPECT_NEAR(got.loss, expected.loss, tolerance * (1 + std::fabs(expected.loss)));
+  for (const engine::Parameter& parameter : model.parameters().list()) {
+    const auto slice = [&](const Pass& pass) {
+      const auto begin = pass.gradients.begin() + parameter.offset;
+      return std::vector<double>(begin, begin + parameter.shape.elements());
+    };
+    const std::vector<double> a = slice(got), b = slice(expected);
+    const double scale = std::max(largest(b), 1e-3 * largest(expected.gradients));
+    for (size_t i = 0; i < b.size(); ++i)
+      ASSERT_NEAR(a[i], b[i], tolerance * scale) << parameter.name << " element " << i << " of scale " << scale;
+  }
+}
+
+class MechanismTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  TrainConfig config(int64_t nominal_length) const { return testing::tiny_config(GetParam(), nominal_length); }
+};
+
+TEST_P(MechanismTest, GradientsOfEveryParameterEqualFiniteDifferences) {
+  for (const Pooling pooling : {Pooling::kCls, Pooling::kMean, Pooling::kMeanNominal})
+    for (const Positions positions : {Positions::kLearned, Positions::kSinusoidal})
+      for (const bool variant : {false, true}) {  // biases, GELU and causal attention
+        TrainConfig tiny = config(16);
+        tiny.model.pooling = pooling;
+        tiny.model.positions = positions;
+        tiny.model.projection_bias = !variant;
+        tiny.model.gelu = variant ? Gelu::kTanh : Gelu::kErf;
+        tiny.attention.causal = variant && attention::find(GetParam()).facts().causal;
+        SCOPED_TRACE(to_text(pooling) + " " + to_text(positions) + (variant ? " variant" : ""));
+        Model model(tiny, kTask, Dtype::f64, engine::Kernels::plain);
+        const Sequence sequence = testing::random_sequence(12);
+        const int64_t rows = model.rows_for(12);
+        std::vector<double> parameters = testing::noisy_parameters(model);
+        const Pass at = testing::run_pass<double>(model, Mode::train, rows, sequence, parameters, 0.7);
+        const auto loss = [&] {
+          return 0.7 * testing::run_pass<double>(model, Mode::infer, rows, sequence, parameters).loss;
+        };
+        EXPECT_NEAR(loss(), 0.7 * at.loss, 1e-14);
+        engine::Stream stream(8, engine::Purpose::data, "elements");
+        for (const engine::Parameter& parameter : model.parameters().list())
+          for (int repeat = 0; repeat < 4; ++repeat) {
+            const auto elements = static_cast<uint64_t>(parameter.shape.elements());
+            // Rows of a table that are used, too: the first ones.
+            const uint64_t element = repeat == 0 ? std::min<uint64_t>(elements - 1, 9) : stream.below(elements);
+            const auto index = static_cast<size_t>(parameter.offset) + element;
+            constexpr double kStep = 1e-5;
+            const double kept = parameters[index];
+            parameters[index] = kept + kStep;
+            const double above = loss();
+            parameters[index] = kept - kStep;
+            const double slope = (above - loss()) / (2 * kStep);
+            parameters[index] = kept;
+            EXPECT_NEAR(at.gradients[index], slope, 2e-7 * (1 + std::fabs(slope))) << parameter.name << " " << element;
+          }
+      }
+}
+
+TEST_P(MechanismTest, EveryParameterGetsAGradient) {
+  for (const Pooling pooling : {Pooling::kCls, Pooling::kMean}) {
+    TrainConfig tiny = config(16);
+    tiny.model.pooling = pooling;
+    Model model(tiny, kTask, Dtype::f64, engine::Kernels::plain);
+    const Pass pass = testing::run_pass<double>(model, Mode::train, model.rows_for(12), testing::random_sequence(12),
+                                                testing::noisy_parameters(model));
+    for (const engine::Parameter& parameter : model.parameters().list()) {
+      const auto begin = pass.gradients.begin() + parameter.offset;
+      EXPECT_GT(largest({begin, begin + parameter.shape.elements()}), 0) << parameter.name;
+    }
+  }
+}
+
+TEST_P(MechanismTest, FusedSinglePrecisionEqualsPlainDoublePrecisionWithDropoutOn) {
+  for (const Pooling pooling : {Pooling::kCls, Pooling::kMean})
+    for (const int64_t length : {1, 63, 530}) {
+      SCOPED_TRACE(to_text(pooling) + " length " + std::to_string(length));
+      TrainConfig tiny = config(600);
+      tiny.model.pooling = pooling;
+      tiny.model.dropout = tiny.model.attention_dropout = 0.2;
+      Model plain(tiny, kTask, Dtype::f64, engine::Kernels::plain),
+          fused(tiny, kTask, Dtype::f32, engine::Kernels::fused);
+      const std::vector<double> parameters = testing::noisy_parameters(plain);
+      const Sequence sequence = testing::random_sequence(length);
+      const int64_t rows = plain.rows_for(length);
+      for (const Mode mode : {Mode::train, Mode::infer})
+        expect_close(testing::run_pass<float>(fused, mode, rows, sequence, parameters),
+                     testing::run_pass<double>(plain, mode, rows, sequence, parameters), 1e-4, plain);
+    }
+}
+
+TEST_P(MechanismTest, LongerBucketsChangeNothing) {
+  if (attention::find(GetParam()).facts().length_semantics == attention::LengthSemantics::padded) GTEST_SKIP();
+  for (const Pooling pooling : {Pooling::kCls, Pooling::kMean, Pooling::kMeanNominal})
+    for (const bool wide : {true, false}) {
+      SCOPED_TRACE(to_text(pooling) + (wide ? " f64 plain" : " f32 fused"));
+      TrainConfig tiny = config(400);
+      tiny.model.pooling = pooling;
+      tiny.model.dropout = tiny.model.attention_dropout = 0.2;
+      Model model(tiny, kTask, wide ? Dtype::f64 : Dtype::f32, wide ? engine::Kernels::plain : engine::Kernels::fused);
+      const std::vector<double> parameters = testing::noisy_parameters(model);
+      const Sequence sequence = testing::random_sequence(50);
+      const auto run = [&](int64_t rows) {
+        return wide ? testing::run_pass<double>(model, Mode::train, rows, sequence, parameters)
+                    : testing::run_pass<float>(model, Mode::train, rows, sequence, parameters);
+      };
+      const Pass expected = run(model.rows_for(50));
+      for (const int64_t rows : {int64_t{128}, int64_t{320}, model.max_rows()})
+        expect_close(run(rows), expected, wide ? 1e-12 : 2e-5, model);
+    }
+}
+
+TEST_P(MechanismTest, DeclaredFlopsAreTheProductsOfTheProductionKernels) {
+  constexpr int64_t kRows = 128;
+  for (const Pooling pooling : {Pooling::kCls, Pooling::kMean}) {
+    TrainConfig tiny = config(kRows);
+    tiny.model.pooling = pooling;
+    Model model(tiny, kTask, Dtype::f32, engine::Kernels::fused);
+    const int64_t rows = model.rows_for(kRows), d = tiny.model.d_model;
+    const int64_t pooled = pooling == Pooling::kCls ? 0 : 2 * rows * d;  // the mean is a product with the mask
+    const auto declared = static_cast<double>(model.forward_flops(kRows));
+    EXPECT_NEAR(static_cast<double>(model.plan(rows, Mode::infer).product_flops() - pooled) / declared, 1, 0.02);
+    EXPECT_NEAR(static_cast<double>(model.plan(rows, Mode::train).product_flops() - 2 * pooled) / declared, 3, 0.06);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Mechanisms, MechanismTest, ::testing::ValuesIn(attention::names()),
+                         [](const auto& test) { return test.param; });
+
+TEST(ModelTest, FlopsOfPlainSoftmaxAreCountedExactly) {
+  for (const Pooling pooling : {Pooling::kCls, Pooling::kMean})
+    for (const int64_t length : {64, 128}) {
+      TrainConfig tiny = testing::tiny_config("softmax", length);
+      tiny.model.pooling = pooling;
+      Model model(tiny, kTask, Dtype::f32, engine::Kernels::plain);
+      const int64_t rows = model.rows_for(length),
+                    pooled = pooling == Pooling::kCls ? 0 : 2 * rows * tiny.model.d_model;
+      EXPECT_EQ(model.plan(rows, Mode::infer).product_flops(), model.forward_flops(length) + pooled);
+      // Backwards every product becomes two, the mean one (the mask needs no gradient).
+      EXPECT_EQ(model.plan(rows, Mode::train).product_flops(), 3 * model.forward_flops(length) + 2 * pooled);
+    }
+}
+
+TEST(ModelTest, RowsAreBucketsOfSixtyFourUpToTheNominalLength) {
+  TrainConfig tiny = testing::tiny_config("linear", 200);
+  Model mean(tiny, kTask, Dtype::f32, engine::Kernels::fused);
+  tiny.model.pooling = Pooling::kCls;
+  Model cls(tiny, kTask, Dtype::f32, engine::Kernels::fused);
+  for (const auto& [length, rows] :
+       {std::pair<int64_t, int64_t>{1, 64}, {63, 64}, {64, 64}, {65, 128}, {193, 200}, {200, 200}})
+    EXPECT_EQ(mean.rows_for(length), rows) << length;
+  for (const auto& [length, rows] : {std::pair<int64_t, int64_t>{1, 64}, {63, 64}, {64, 128}, {200, 201}})
+    EXPECT_EQ(cls.rows_for(length), rows) << length;
+  EXPECT_GE(mean.rows_for(0), 1) << "an empty sequence still is a row of padding";
+}
+
+TEST(ModelTest, AnEmptySequenceHasAFiniteLoss) {
+  for (const std::string& name : attention::names())
+    for (const Pooling pooling : {Pooling::kCls, Pooling::kMean}) {
+      TrainConfig tiny = testing::tiny_config(name, 100);
+      tiny.model.pooling = pooling;
+      Model model(tiny, kTask, Dtype::f32, engine::Kernels::fused);
+      const Pass pass = testing::run_pass<float>(model, Mode::train, model.rows_for(0), testing::random_sequence(0),
+                                                 testing::noisy_parameters(model));
+      EXPECT_TRUE(std::isfinite(pass.loss)) << name;
+      EXPECT_TRUE(std::isfinite(largest(pass.gradients))) << name;
+    }
+}
+
+TEST(ModelTest, ANaNAnywhereMakesTheLossNaN) {
+  // What diverged must be seen: no comparison on the way may replace a NaN by a number.
+  for (const std::string& name : attention::names())
+    for (const auto kernels : {engine::Kernels::plain, engine::Kernels::fused}) {
+      TrainConfig tiny = testing::tiny_config(name, 64);
+      Model model(tiny, kTask, Dtype::f32, kernels);
+      std::vector<double> parameters = testing::noisy_parameters(model);
+      Sequence strange = testing::random_sequence(10);
+      strange.tokens[4] = testing::kVocabulary;
+      EXPECT_TRUE(std::isnan(testing::run_pass<float>(model, Mode::infer, 64, strange, parameters).loss)) << name;
+      for (const engine::Parameter& parameter : model.parameters().list()) {
+        if (parameter.name == "embedding.tokens.weight") continue;  // its first row is the padding's
+        double& value = parameters[static_cast<size_t>(parameter.offset)];
+        const double kept = value;
+        value = NAN;
+        const Pass pass = testing::run_pass<float>(model, Mode::infer, 64, testing::random_sequence(10), parameters);
+        EXPECT_TRUE(std::isnan(pass.loss)) << name << " " << parameter.name;
+        value = kept;
+      }
+    }
+}
+
+TEST(ModelTest, PaddingTokensThemselvesHaveNoEffect) {
+  TrainConfig tiny = testing::tiny_config("softmax", 64);
+  Model model(tiny, kTask, Dtype::f64, engine::Kernels::plain);
+  std::vector<double> parameters = testing::noisy_parameters(model);
+  const Sequence sequence = testing::random_sequence(20);
+  const double expected = testing::run_pass<double>(model, Mode::infer, 64, sequence, parameters).loss;
+  for (const engine::Parameter& parameter : model.parameters().list())
+    if (parameter.name == "embedding.tokens.weight") parameters[static_cast<size_t>(parameter.offset)] += 5;
+  EXPECT_NEAR(testing::run_pass<double>(model, Mode::infer, 64, sequence, parameters).loss, expected, 1e-13);
+}
+
+/// The names in the table of docs/checkpoints.md: `a.weight`, `.bias` means a.weight and a.bias; I is a layer.
+std::set<std::string> documented_names(int64_t layers) {
+  std::ifstream file(std::filesystem::path(LRA_SOURCE_DIR) / "docs" / "checkpoints.md");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  std::set<std::string> names;
+  std::string last;
+  const std::regex row(R"(\| (`[^|]*`) \|)"), name("`([^`]*)`");
+  for (std::sregex_iterator at(text.begin(), text.end(), row), end; at != end; ++at) {
+    const std::string cell = (*at)[1];
+    for (std::sregex_iterator found(cell.begin(), cell.end(), name); found != end; ++found) {
+      std::string full = (*found)[1];
+      if (full.starts_with(".")) full = last.substr(0, last.rfind('.')) + full;
+      last = full;
+      const size_t layer = full.find(".I.");
+      for (int64_t i = 0; i < (layer == std::string::npos ? 1 : layers); ++i)
+        names.insert(
+            layer == std::string::npos ? full : full.substr(0, layer + 1) + std::to_string(i) + full.substr(layer + 2));
+    }
+  }
+  return names;
+}
+
+TEST(ModelTest, ParametersHaveTheDocumentedNamesAndNoOthers) {
+  TrainConfig tiny = testing::tiny_config("softmax", 64);
+  tiny.model.pooling = Pooling::kCls;
+  const Model model(tiny, kTask, Dtype::f32, engine::Kernels::fused);
+  std::set<std::string> declared;
+  for (const engine::Parameter& parameter : model.parameters().list()) declared.insert(parameter.name);
+  EXPECT_THAT(declared, ::testing::ContainerEq(documented_names(tiny.model.layers)));
+}
+
+TEST(ModelTest, RefusesAVocabularyThatIsTooSmallAndWhatTheMechanismCannotDo) {
+  TrainConfig tiny = testing::tiny_config("softmax", 64);
+  tiny.model.vocab_rows = testing::kVocabulary - 1;
+  EXPECT_THROW(Model(tiny, kTask, Dtype::f32, engine::Kernels::fused), UsageError);
+  tiny = testing::tiny_config("softmax", 64);
+  tiny.attention.parameters["no_such"] = 1;
+  EXPECT_THROW(Model(tiny, kTask, Dtype::f32, engine::Kernels::fused), UsageError);
+  tiny = testing::tiny_config("sofmax", 64);
+  EXPECT_THROW(Model(tiny, kTask, Dtype::f32, engine::Kernels::fused), UsageError);
+}
+
+TEST(ModelTest, SoftmaxParametersAreThoseOfTheSameModelWithSoftmax) {
+  const TrainConfig tiny = testing::tiny_config("cosformer", 64);
+  const Model softmax(testing::tiny_config("softmax", 64), kTask, Dtype::f32, engine::Kernels::fused);
+  EXPECT_EQ(softmax_model_parameters(tiny, kTask), softmax.parameters().learned_elements());
+}
+
+}  // namespace
+}  // namespace lra::harness
