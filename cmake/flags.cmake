@@ -12,7 +12,8 @@ target_compile_options(
             -fno-math-errno -fno-trapping-math -ffp-contract=fast -fopenmp-simd)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # False alarms of GCC 12: uninitialised variables in its own AVX-512 headers, overlaps in string concatenation.
-  target_compile_options(lra_flags INTERFACE -Wno-maybe-uninitialized -Wno-restrict)
+  target_compile_options(lra_flags INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized
+                                             -Wno-restrict)
 endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   # Loops marked `omp simd` that Clang leaves scalar are slower, not wrong.

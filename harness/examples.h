@@ -29,7 +29,9 @@ class SplitExamples final : public Examples {
   int64_t length(int64_t example) const override { return std::min(split_.length(example), max_length_); }
   int32_t label(int64_t example) const override { return split_.label(example); }
   void copy_tokens(int64_t example, std::span<int32_t> tokens) const override {
-    split_.copy_tokens(example, 0, tokens);
+    const std::span<int32_t> kept = tokens.first(std::min(tokens.size(), static_cast<size_t>(max_length_)));
+    split_.copy_tokens(example, 0, kept);
+    std::fill(tokens.begin() + static_cast<std::ptrdiff_t>(kept.size()), tokens.end(), 0);
   }
 
  private:

@@ -46,7 +46,7 @@ class Model {
   const std::map<std::string, attention::ParameterValue>& attention_parameters() const { return attention_parameters_; }
   bool has_cls() const { return config_.model.pooling == Pooling::kCls; }
 
-  /// Rows at which a sequence of `length` tokens runs: its bucket (an empty one: a row of padding), or the full length
+  /// Rows at which a sequence of `length` tokens runs: its bucket (never empty: padding at least), or the full length
   /// for mechanisms that need it.
   int64_t rows_for(int64_t length) const;
   /// Rows of the longest sequence: the nominal length, plus one with CLS.

@@ -4,6 +4,8 @@
 #include <array>
 #include <random>
 
+#include "engine/ops/activations.h"
+#include "engine/ops/dropout.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/layer_norm.h"
 #include "engine/ops/matmul.h"
@@ -14,7 +16,7 @@
 namespace lra::engine::testing {
 namespace {
 
-/// Grows a graph from [4, 4] arguments by random operations; the same seed grows the same graph.
+/// Grows a graph from [n, 4], [n, 4], [4, 4] and [4] by random operations; the same seed grows the same graph.
 class Grower {
  public:
   explicit Grower(uint64_t seed) : random_(seed) {}
@@ -22,6 +24,9 @@ class Grower {
   /// The objective first, then values that are outputs besides.
   std::vector<Var> grow(std::span<const Var> arguments) {
     pool_.assign(arguments.begin(), arguments.end());
+    rows_ = arguments[0].shape()[0];
+    weight_ = arguments[2];
+    bias_ = arguments[3];
     const int operations = 6 + below(20);
     for (int i = 0; i < operations; ++i) step();
     Var objective = total(pool_.back());
@@ -49,14 +54,14 @@ class Grower {
     return sum_to(x, {});
   }
   void keep(Var x) {
-    if (x.shape().rank() > 0 && x.shape().elements() <= 256) pool_.push_back(x);
+    if (x.shape().rank() > 0 && x.shape().elements() <= 64 * rows_) pool_.push_back(x);
   }
 
   void step() {
     const Var x = any();
     const Shape& shape = x.shape();
     const int rank = shape.rank();
-    switch (below(20)) {
+    switch (below(24)) {
       case 0:
         return keep(tanh(x));
       case 1:
@@ -95,6 +100,16 @@ class Grower {
       case 16:
         if (rank == 2) return keep(layer_norm(x, sum(like(shape), 0, false), sum(like(shape), 0, false), 0.1));
         return;
+      case 17:
+      case 18:
+        if (rank == 2 && shape[1] == 4) return keep(linear(x, weight_, bias_));
+        return;
+      case 19:
+        if (rank == 2) return keep(gelu_dropout(x, Gelu::erf, 0.25, 77));
+        return;
+      case 20:
+        if (rank == 2) return keep(add_dropout(like(shape), x, 0.25, 78));
+        return;
       default:
         return products(x);
     }
@@ -132,10 +147,13 @@ class Grower {
 
   std::mt19937_64 random_;
   std::vector<Var> pool_;
+  int64_t rows_ = 0;
+  Var weight_, bias_;
 };
 
-std::vector<Array> arguments() {
-  return {normal_array({4, 4}, "a"), normal_array({4, 4}, "b"), normal_array({4, 4}, "c")};
+std::vector<Array> arguments(int64_t rows = 4) {
+  return {normal_array({rows, 4}, "a"), normal_array({rows, 4}, "b"), normal_array({4, 4}, "c"),
+          normal_array({4}, "d")};
 }
 
 Builder builder(uint64_t seed) {
@@ -197,6 +215,20 @@ TEST(RandomGraphsTest, SinglePrecisionPlansEqualDoublePrecision) {
         Planned narrow(builder(seed), arguments(), true, {Dtype::f32, kernels, as_parameters});
         ASSERT_LE(difference(narrow.run(arguments()), expected), 1e-3) << "seed " << seed;
       }
+  }
+}
+
+TEST(RandomGraphsTest, TallGraphsEqualTheInterpreter) {
+  // More rows than any kernel or pipeline takes at once, and a remainder.
+  const std::vector<Array> tall = arguments(300);
+  for (uint64_t seed = 1000; seed < 1030; ++seed) {
+    const Values expected = Planned(builder(seed), tall, true).interpret(tall);
+    for (const bool as_parameters : {false, true}) {
+      Planned wide(builder(seed), tall, true, {.as_parameters = as_parameters});
+      Planned narrow(builder(seed), tall, true, {Dtype::f32, Kernels::fused, as_parameters});
+      ASSERT_LE(difference(wide.run(tall), expected), 1e-10) << "seed " << seed;
+      ASSERT_LE(difference(narrow.run(tall), expected), 5e-3) << "seed " << seed;
+    }
   }
 }
 

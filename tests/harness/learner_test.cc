@@ -300,48 +300,5 @@ TEST(LearnerTest, ZeroTokensAreMaskedWhereTheTaskSaysSo) {
   EXPECT_TRUE(std::isfinite(loss(Pooling::kCls)));
 }
 
-TEST(BatchOrderTest, EveryEpochIsAPermutation) {
-  constexpr int64_t kExamples = 37, kBatch = 5;
-  BatchOrder order(kExamples, kBatch, 3);
-  std::vector<int64_t> batch(kBatch), stream;
-  for (int64_t step = 0; step < 4 * kExamples; ++step) {
-    order.batch(step, batch);
-    stream.insert(stream.end(), batch.begin(), batch.end());
-    EXPECT_EQ(order.epoch(step), step * kBatch / kExamples);
-  }
-  std::vector<std::vector<int64_t>> epochs;
-  for (size_t begin = 0; begin + kExamples <= stream.size(); begin += kExamples) {
-    const auto at = stream.begin() + static_cast<std::ptrdiff_t>(begin);
-    epochs.emplace_back(at, at + kExamples);
-    std::vector<int64_t> sorted = epochs.back(), expected(kExamples);
-    std::sort(sorted.begin(), sorted.end());
-    std::iota(expected.begin(), expected.end(), 0);
-    EXPECT_EQ(sorted, expected);
-  }
-  EXPECT_NE(epochs[0], epochs[1]);
-}
-
-TEST(BatchOrderTest, IsAFunctionOfTheStepWhateverWasAskedBefore) {
-  BatchOrder forward(20, 6, 3), backward(20, 6, 3), other(20, 6, 4);
-  std::vector<std::vector<int64_t>> batches(30, std::vector<int64_t>(6));
-  for (size_t step = 0; step < 30; ++step) forward.batch(static_cast<int64_t>(step), batches[step]);
-  std::vector<int64_t> batch(6);
-  bool differs = false;
-  for (size_t step = 30; step-- > 0;) {
-    backward.batch(static_cast<int64_t>(step), batch);
-    EXPECT_EQ(batch, batches[step]);
-    other.batch(static_cast<int64_t>(step), batch);
-    differs = differs || batch != batches[step];
-  }
-  EXPECT_TRUE(differs);
-}
-
-TEST(BatchOrderTest, BatchesMayBeLargerThanTheSplit) {
-  BatchOrder order(3, 8, 0);
-  std::vector<int64_t> batch(8);
-  order.batch(0, batch);
-  for (int64_t example = 0; example < 3; ++example) EXPECT_GE(std::count(batch.begin(), batch.end(), example), 2);
-}
-
 }  // namespace
 }  // namespace lra::harness
