@@ -131,8 +131,9 @@ TEST(PlanTest, SumsAreNotInPlaceWhenTheOldContentIsStillWanted) {
         return std::vector<Var>{add(in[0], matmul(in[0], in[1])), in[0]};
       },
       [](std::span<const Var> in) {
-        return std::vector<Var>{add(sum(in[0], 0, true), matmul(in[0], in[1])),
-                                add(exp(in[0]), matmul(slice(in[0], 0, 0, 1), in[1]))};
+        const Var row = sum(in[0], 0, true), kept = exp(in[0]);
+        const Var whole = matmul(in[0], in[1]), thin = matmul(slice(in[0], 0, 0, 1), in[1]);
+        return std::vector<Var>{add(row, whole), add(kept, thin)};
       },
       // The kept value is used by an earlier sum in place.
       [](std::span<const Var> in) {

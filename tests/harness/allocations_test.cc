@@ -42,6 +42,11 @@ void* allocate(std::size_t bytes, std::size_t alignment, const void* caller) {
 
 }  // namespace
 
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC pairs inlined parts of the functions below with others' and sees mismatches that are not there.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 void* operator new(std::size_t bytes) { return allocate(bytes, 0, __builtin_return_address(0)); }
 void* operator new[](std::size_t bytes) { return allocate(bytes, 0, __builtin_return_address(0)); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
@@ -50,7 +55,16 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
 void* operator new[](std::size_t bytes, std::align_val_t alignment) {
   return allocate(bytes, static_cast<std::size_t>(alignment), __builtin_return_address(0));
 }
+// The sanitizers bring their own forms of these two: all of a family or none must be replaced.
+void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
+  return allocate(bytes, 0, __builtin_return_address(0));
+}
+void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
+  return allocate(bytes, 0, __builtin_return_address(0));
+}
 void operator delete(void* data) noexcept { std::free(data); }
+void operator delete(void* data, const std::nothrow_t&) noexcept { std::free(data); }
+void operator delete[](void* data, const std::nothrow_t&) noexcept { std::free(data); }
 void operator delete[](void* data) noexcept { std::free(data); }
 void operator delete(void* data, std::size_t) noexcept { std::free(data); }
 void operator delete[](void* data, std::size_t) noexcept { std::free(data); }

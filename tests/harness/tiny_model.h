@@ -51,7 +51,7 @@ class VariedExamples final : public Examples {
   }
   int64_t size() const override { return static_cast<int64_t>(tokens_.size()); }
   int64_t length(int64_t example) const override { return static_cast<int64_t>(of(example).size()); }
-  int32_t label(int64_t example) const override { return of(example)[0] % kClasses; }
+  int32_t label(int64_t example) const override { return of(example)[0] % static_cast<int32_t>(kClasses); }
   void copy_tokens(int64_t example, std::span<int32_t> tokens) const override {
     ++times_copied_[static_cast<size_t>(example)];
     std::fill(tokens.begin(), tokens.end(), 0);
