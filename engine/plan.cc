@@ -64,7 +64,8 @@ View rows_of(View view, int64_t begin, int64_t rows) {
 }  // namespace
 
 /// Block by block, all steps on a block before the next: sums over rows add up in the order of the blocks.
-void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end) const {
+template <class Call>
+void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end, Call&& call) const {
   std::array<View, kMaxArguments> inputs, outputs;
   const int64_t all_rows = steps_[begin].rows;
   for (int64_t row = 0; row < all_rows; row += kPipelineRows) {
@@ -78,32 +79,49 @@ void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end) cons
       for (size_t j = 0; j < step.inputs.size(); ++j) inputs[j] = window(step.inputs[j], step.roles.inputs[j]);
       for (size_t j = 0; j < step.outputs.size(); ++j) outputs[j] = window(step.outputs[j], step.roles.outputs[j]);
       const Kernel& kernel = rows == kPipelineRows ? *step.kernel : *step.tail_kernel;
-      kernel.run({.inputs = std::span(inputs.data(), step.inputs.size()),
-                  .outputs = std::span(outputs.data(), step.outputs.size()),
-                  .scratch = step.scratch_offset < 0 ? nullptr : bindings.arena + step.scratch_offset,
-                  .keys = bindings.keys,
-                  .row_begin = row});
+      call(i, kernel,
+           {.inputs = std::span(inputs.data(), step.inputs.size()),
+            .outputs = std::span(outputs.data(), step.outputs.size()),
+            .scratch = step.scratch_offset < 0 ? nullptr : bindings.arena + step.scratch_offset,
+            .keys = bindings.keys,
+            .row_begin = row});
     }
   }
 }
 
-void Plan::run(const Bindings& bindings, size_t begin, size_t end) const {
+/// Calls `call(step, kernel, arguments)` for every kernel call of the steps begin <= i < end, in their order.
+template <class Call>
+void Plan::run_steps(const Bindings& bindings, size_t begin, size_t end, Call&& call) const {
   std::array<View, kMaxArguments> inputs, outputs;
   for (size_t i = begin; i < end; ++i) {
     const Step& step = steps_[i];
     if (step.rows > 0) {
       const size_t pipeline_end = std::min(step.pipeline_end, end);
-      run_pipeline(bindings, i, pipeline_end);
+      run_pipeline(bindings, i, pipeline_end, call);
       i = pipeline_end - 1;
       continue;
     }
     for (size_t j = 0; j < step.inputs.size(); ++j) inputs[j] = resolve(step.inputs[j], bindings);
     for (size_t j = 0; j < step.outputs.size(); ++j) outputs[j] = resolve(step.outputs[j], bindings);
-    step.kernel->run({.inputs = std::span(inputs.data(), step.inputs.size()),
-                      .outputs = std::span(outputs.data(), step.outputs.size()),
-                      .scratch = step.scratch_offset < 0 ? nullptr : bindings.arena + step.scratch_offset,
-                      .keys = bindings.keys});
+    call(i, *step.kernel,
+         {.inputs = std::span(inputs.data(), step.inputs.size()),
+          .outputs = std::span(outputs.data(), step.outputs.size()),
+          .scratch = step.scratch_offset < 0 ? nullptr : bindings.arena + step.scratch_offset,
+          .keys = bindings.keys});
   }
+}
+
+void Plan::run(const Bindings& bindings, size_t begin, size_t end) const {
+  run_steps(bindings, begin, end,
+            [](size_t, const Kernel& kernel, const KernelArguments& arguments) { kernel.run(arguments); });
+}
+
+void Plan::run_profiled(const Bindings& bindings, size_t begin, size_t end, CallObserver& observer) const {
+  run_steps(bindings, begin, end, [&](size_t step, const Kernel& kernel, const KernelArguments& arguments) {
+    const CallObserver::Clock::time_point start = CallObserver::Clock::now();
+    kernel.run(arguments);
+    observer.called(step, arguments.row_begin, start, CallObserver::Clock::now());
+  });
 }
 
 View Plan::output(const std::string& name, const Bindings& bindings) const {

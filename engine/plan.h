@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/aligned.h"
 #include "engine/graph.h"
 #include "engine/op.h"
 
@@ -49,7 +51,19 @@ struct Step {
   int64_t rows = 0;            // that it runs over; 0: not row-wise
   size_t pipeline_end = 0;     // one past the last step that runs block by block together with this one
   int64_t scratch_offset = 0;  // bytes into the arena
-  int32_t node = -1;           // of the graph; -1 for a copy that the plan added
+  int32_t node = -1;           // of the graph; -1 for a copy of an output
+  std::string name;            // of the operation, or "copy"
+  std::string scope;           // where in the model
+  int64_t product_flops = 0;   // 2mnk over its matrix products
+};
+
+/// What a profiled run reports of each kernel call.
+class CallObserver {
+ public:
+  using Clock = std::chrono::steady_clock;
+  virtual ~CallObserver() = default;
+  /// Step `step` worked on the rows from `row_begin` on (0 when it is not row-wise) from `start` to `stop`.
+  virtual void called(size_t step, int64_t row_begin, Clock::time_point start, Clock::time_point stop) = 0;
 };
 
 /// Immutable once built; shared by all workers.
@@ -71,6 +85,8 @@ class Plan {
   /// Runs steps begin <= i < end. Does not allocate.
   void run(const Bindings& bindings, size_t begin, size_t end) const;
   void run(const Bindings& bindings) const { run(bindings, 0, steps_.size()); }
+  /// The same, telling `observer` of every kernel call (two readings of the clock a call).
+  void run_profiled(const Bindings& bindings, size_t begin, size_t end, CallObserver& observer) const;
 
   /// The window of a named output after a run with these bindings. Throws std::logic_error for unknown names.
   View output(const std::string& name, const Bindings& bindings) const;
@@ -82,11 +98,14 @@ class Plan {
     Place place;
   };
   View resolve(const Place& place, const Bindings& bindings) const;
-  void run_pipeline(const Bindings& bindings, size_t begin, size_t end) const;
+  template <class Call>
+  void run_steps(const Bindings& bindings, size_t begin, size_t end, Call&& call) const;
+  template <class Call>
+  void run_pipeline(const Bindings& bindings, size_t begin, size_t end, Call&& call) const;
 
   std::vector<Step> steps_;
   std::vector<Output> outputs_;
-  std::vector<std::vector<std::byte>> constants_;
+  std::vector<AlignedVector<std::byte>> constants_;
   size_t backward_begin_ = 0;
   int64_t arena_bytes_ = 0;
   int64_t constant_bytes_ = 0;

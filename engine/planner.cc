@@ -27,8 +27,8 @@ size_t output_number(const Node& node, int32_t value) {
 View unbound(const Place& place) { return {.data = nullptr, .dtype = place.dtype, .layout = place.layout}; }
 
 template <class T>
-std::vector<std::byte> rounded(const std::vector<double>& values) {
-  std::vector<std::byte> bytes(values.size() * sizeof(T));
+AlignedVector<std::byte> rounded(const std::vector<double>& values) {
+  AlignedVector<std::byte> bytes(values.size() * sizeof(T));
   for (size_t i = 0; i < values.size(); ++i) {
     const T element = static_cast<T>(values[i]);
     std::memcpy(bytes.data() + i * sizeof(T), &element, sizeof(T));
@@ -213,7 +213,12 @@ void Planner::add_step(int32_t node_id, std::shared_ptr<const Kernel> kernel, st
   const auto step = static_cast<int64_t>(plan_.steps_.size());
   for (const Place& place : inputs) touch(place, step);
   for (const Place& place : outputs) touch(place, step);
-  Step made{.kernel = std::move(kernel), .inputs = std::move(inputs), .outputs = std::move(outputs), .node = node_id};
+  Step made{.kernel = std::move(kernel),
+            .inputs = std::move(inputs),
+            .outputs = std::move(outputs),
+            .node = node_id,
+            .name = "copy"};
+  if (node_id >= 0) made.scope = node(node_id).scope;
   const size_t tail_scratch = tail_kernel ? tail_kernel->scratch_bytes() : 0;
   const auto scratch = static_cast<int64_t>(std::max(made.kernel->scratch_bytes(), tail_scratch));
   made.tail_kernel = std::move(tail_kernel);
@@ -292,12 +297,16 @@ void Planner::plan_kernel(int32_t id) {
     output_views.push_back(unbound(outputs.back()));
     accumulate[i] = accumulated_[at(planned.outputs[i])] != 0;
   }
-  plan_.product_flops_ += planned.op->product_flops(types);
   const std::span<const bool> accumulated(accumulate.get(), planned.outputs.size());
-  if (plan_row_wise(id, types, inputs, outputs, accumulated)) return;
-  std::shared_ptr<const Kernel> kernel = planned.op->kernel(
-      {.inputs = input_views, .outputs = output_views, .accumulate = accumulated, .kernels = graph_.kernels()});
-  add_step(id, std::move(kernel), std::move(inputs), std::move(outputs));
+  if (!plan_row_wise(id, types, inputs, outputs, accumulated)) {
+    std::shared_ptr<const Kernel> kernel = planned.op->kernel(
+        {.inputs = input_views, .outputs = output_views, .accumulate = accumulated, .kernels = graph_.kernels()});
+    add_step(id, std::move(kernel), std::move(inputs), std::move(outputs));
+  }
+  Step& step = plan_.steps_.back();
+  step.name = planned.op->name();
+  step.product_flops = planned.op->product_flops(types);
+  plan_.product_flops_ += step.product_flops;
 }
 
 /// Adds the node as a step that runs block by block, when its operation can and there is more than one block.

@@ -125,7 +125,7 @@ Learner::Learner(Model& model, const LearnerOptions& options, std::span<const in
     m_.resize(elements);
     v_.resize(elements);
     lane_gradients_.resize(static_cast<size_t>(train.lanes));
-    for (std::vector<float>& lane : lane_gradients_) lane.resize(elements);
+    for (engine::AlignedVector<float>& lane : lane_gradients_) lane.resize(elements);
     chunk_squares_.resize(elements / kChunkElements + 1);
   }
   lanes_.resize(static_cast<size_t>(train.lanes));
@@ -149,7 +149,7 @@ void Learner::warm_up() {
     Worker& worker = worker_[static_cast<size_t>(index)];
     std::fill(worker.tokens.begin(), worker.tokens.end(), 1);
     std::fill(worker.mask.begin(), worker.mask.end(), 1.0f);
-    std::vector<float> nowhere(gradient_.size());  // gradients of the warm-up are thrown away
+    engine::AlignedVector<float> nowhere(gradient_.size());  // gradients of the warm-up are thrown away
     void* inputs[] = {worker.tokens.data(), worker.mask.data(), &worker.label, &worker.loss_weight};
     const auto run = [&](int64_t rows, Mode mode) {
       model_.plan(rows, mode)
@@ -232,7 +232,7 @@ Tally Learner::train_step(const Examples& examples, std::span<const int64_t> bat
   outcomes_.assign(batch.size(), {});
   const float loss_weight = 1.0f / static_cast<float>(batch.size());
   workers_.run_tasks(static_cast<int64_t>(lanes_.size()), [&](int64_t lane, int worker) {
-    std::vector<float>& gradients = lane_gradients_[static_cast<size_t>(lane)];
+    engine::AlignedVector<float>& gradients = lane_gradients_[static_cast<size_t>(lane)];
     std::fill(gradients.begin(), gradients.end(), 0.0f);
     for (const int32_t position : lanes_[static_cast<size_t>(lane)])
       outcomes_[static_cast<size_t>(position)] =

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/aligned.h"
 #include "engine/lanes.h"
 #include "engine/optimizer.h"
 #include "engine/plan.h"
@@ -107,8 +108,8 @@ class Learner {
   MemoryForecast forecast_;
   engine::AdamParams adam_;
   engine::Schedule schedule_;
-  std::vector<float> weights_, gradient_, m_, v_;
-  std::vector<std::vector<float>> lane_gradients_;
+  engine::AlignedVector<float> weights_, gradient_, m_, v_;
+  std::vector<engine::AlignedVector<float>> lane_gradients_;
   std::vector<Worker> worker_;
   std::vector<std::vector<int32_t>> lanes_;
   std::vector<int32_t> order_;
