@@ -1,6 +1,7 @@
 // What an operation of the graph knows: its types, its kernels, its gradient, and where its result may live.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,6 +37,9 @@ struct RowRoles {
   std::vector<RowRole> outputs;
 };
 
+/// The roles of an elementwise operation: operands of `output`'s rows, or repeated along them.
+RowRoles elementwise_roles(std::span<const Type> inputs, const Shape& output);
+
 /// Code bound to layouts, made once when a plan is built. Immutable, so that all workers share it.
 class Kernel {
  public:
@@ -53,12 +57,22 @@ struct KernelRequest {
   Kernels kernels = Kernels::fused;
 };
 
+/// An operation's outputs made a second time, for the backward pass.
+struct Remade {
+  std::vector<Var> outputs;
+  std::vector<Var> extra;  // what the gradient can use, made on the way
+};
+
 /// What the gradient of an operation is built from.
 struct VjpArguments {
   std::span<const Var> inputs;
   std::span<const Var> outputs;
   std::span<const Var> output_gradients;  // not valid() where no gradient reaches an output
   std::span<const bool> needed;           // one an input: whether anybody wants its gradient
+  std::span<const Var> extra;  // of Op::remake, where somebody needed the outputs remade before; empty otherwise
+  /// defer(i, make) instead of returning the gradient of input i: `make` adds its nodes only where the gradient is
+  /// needed, next to what will read it. For row-wise work that would otherwise end an earlier pipeline.
+  const std::function<void(size_t input, std::function<Var()> make)>& defer;
 };
 
 /// An operation: a small immutable object. Arguments are checked by the free function that makes the node.
@@ -70,6 +84,12 @@ class Op {
   virtual std::unique_ptr<Kernel> kernel(const KernelRequest& request) const = 0;
   /// One gradient an input; an invalid Var where there is none (not needed, or not differentiable in it).
   virtual std::vector<Var> vjp(const VjpArguments& arguments) const = 0;
+  /// Operations that cost less than keeping their outputs until the backward pass (normalisations, activations: row by
+  /// row, from inputs that are kept anyway) make them again here: same shapes and values. Empty: they are kept.
+  virtual std::optional<Remade> remake(std::span<const Var> inputs, std::span<const Var> outputs) const {
+    static_cast<void>(inputs), static_cast<void>(outputs);
+    return std::nullopt;
+  }
   /// Whether the kernel can add to output `index` instead of overwriting it.
   virtual bool accumulates(size_t index) const {
     static_cast<void>(index);

@@ -22,8 +22,12 @@ class PipelineHazards {
     for (size_t i = 0; i < step.outputs.size(); ++i) {
       const Place& place = step.outputs[i];
       if (place.base != Base::arena) continue;
-      if (read_whole_.contains(place.index) || step.roles.outputs[i] != RowRole::rows) return false;
-      if (differs(read_rows_, place) || differs(written_, place)) return false;
+      if (read_whole_.contains(place.index)) return false;
+      if (step.roles.outputs[i] == RowRole::rows) {
+        if (differs(read_rows_, place) || differs(written_, place)) return false;
+      } else if (written_.contains(place.index) || read_rows_.contains(place.index)) {
+        return false;  // a sum begins before the first block
+      }
     }
     return true;
   }
@@ -77,13 +81,17 @@ void for_each_arena_place(std::vector<Step>& steps, size_t begin, size_t end, F&
   }
 }
 
-/// Whether the place is a window on columns of a matrix [rows, …] (or all of a vector) that fills its buffer.
+/// Whether the place is a window on columns of a matrix [rows, …] (or all of a vector) that fills its buffer. Heads
+/// [h, rows, d] are one when they lie side by side in each row.
 bool covers_rows(const Place& place, int64_t rows, const BufferLife& buffer) {
   const Layout& layout = place.layout;
   const int rank = layout.shape.rank();
-  if (rank > 2) return false;
-  const int64_t stride = layout.strides[0];
-  return layout.offset < stride && rows * stride * static_cast<int64_t>(bytes_of(place.dtype)) == buffer.bytes;
+  if (rank > 3) return false;
+  const int64_t stride = layout.strides[static_cast<size_t>(rank >= 2 ? rank - 2 : 0)];
+  const int64_t plane_end = rank == 3 ? (layout.shape[0] - 1) * layout.strides[0] : 0;
+  const int64_t width = rank >= 2 ? layout.shape[-1] : 1;
+  return layout.offset + plane_end + width <= stride &&
+         rows * stride * static_cast<int64_t>(bytes_of(place.dtype)) == buffer.bytes;
 }
 
 /// Cuts the buffers that live inside the pipeline alone down to one block.

@@ -78,6 +78,10 @@ void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end, Call
       };
       for (size_t j = 0; j < step.inputs.size(); ++j) inputs[j] = window(step.inputs[j], step.roles.inputs[j]);
       for (size_t j = 0; j < step.outputs.size(); ++j) outputs[j] = window(step.outputs[j], step.roles.outputs[j]);
+      for (size_t j = 0; row == 0 && j < step.zeroed.size(); ++j)
+        if (step.zeroed[j] != 0)
+          std::memset(outputs[j].data, 0,
+                      static_cast<size_t>(outputs[j].shape().elements()) * bytes_of(outputs[j].dtype));
       const Kernel& kernel = rows == kPipelineRows ? *step.kernel : *step.tail_kernel;
       call(i, kernel,
            {.inputs = std::span(inputs.data(), step.inputs.size()),

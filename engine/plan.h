@@ -48,6 +48,7 @@ struct Step {
   std::vector<Place> inputs;
   std::vector<Place> outputs;
   RowRoles roles;              // of a row-wise step
+  std::vector<char> zeroed;    // by output of a row-wise step: a sum over rows that starts from zero
   int64_t rows = 0;            // that it runs over; 0: not row-wise
   size_t pipeline_end = 0;     // one past the last step that runs block by block together with this one
   int64_t scratch_offset = 0;  // bytes into the arena

@@ -325,9 +325,15 @@ bool Planner::plan_row_wise(int32_t id, std::span<const Type> types, const std::
     rows = extent;
   };
   for (size_t i = 0; i < inputs.size(); ++i) note_rows(inputs[i], roles.inputs[i]);
+  const auto adds = std::make_unique<bool[]>(outputs.size());
+  std::vector<char> zeroed(outputs.size(), 0);
   for (size_t i = 0; i < outputs.size(); ++i) {
     note_rows(outputs[i], roles.outputs[i]);
-    possible = possible && (roles.outputs[i] != RowRole::summed || accumulate[i]);  // nobody zeroes a plain output
+    adds[i] = accumulate[i];
+    if (roles.outputs[i] != RowRole::summed || accumulate[i]) continue;
+    adds[i] = true;
+    zeroed[i] = 1;
+    possible = possible && node(id).op->accumulates(i) && outputs[i].layout.is_contiguous();
   }
   if (!possible || rows <= kPipelineRows) return false;
 
@@ -344,12 +350,15 @@ bool Planner::plan_row_wise(int32_t id, std::span<const Type> types, const std::
   const auto kernel_for = [&](int64_t block_rows) -> std::shared_ptr<const Kernel> {
     const std::vector<View> input_views = block_views(inputs, roles.inputs, block_rows);
     const std::vector<View> output_views = block_views(outputs, roles.outputs, block_rows);
-    return node(id).op->kernel(
-        {.inputs = input_views, .outputs = output_views, .accumulate = accumulate, .kernels = graph_.kernels()});
+    return node(id).op->kernel({.inputs = input_views,
+                                .outputs = output_views,
+                                .accumulate = std::span<const bool>(adds.get(), outputs.size()),
+                                .kernels = graph_.kernels()});
   };
   const int64_t tail_rows = rows % kPipelineRows;
   add_step(id, kernel_for(kPipelineRows), inputs, outputs, tail_rows > 0 ? kernel_for(tail_rows) : nullptr);
   plan_.steps_.back().roles = roles;
+  plan_.steps_.back().zeroed = std::move(zeroed);
   plan_.steps_.back().rows = rows;
   return true;
 }

@@ -20,9 +20,9 @@ constexpr uint64_t kPi = 0x243F6A8885A308D3ULL;
 
 }  // namespace
 
-std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key) {
-  const philox4x32_ctr_t block =
-      philox4x32_R(10, {{counter[0], counter[1], counter[2], counter[3]}}, {{key[0], key[1]}});
+std::array<uint32_t, 4> philox(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key, int rounds) {
+  const philox4x32_ctr_t block = philox4x32_R(static_cast<unsigned int>(rounds),
+                                              {{counter[0], counter[1], counter[2], counter[3]}}, {{key[0], key[1]}});
   return {block.v[0], block.v[1], block.v[2], block.v[3]};
 }
 

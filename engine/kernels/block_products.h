@@ -51,8 +51,11 @@ class BlockProduct {
     return std::max(full_->scratch_bytes(), tail_ == nullptr ? size_t{0} : tail_->scratch_bytes());
   }
   void run(int64_t rows, const float* a, const float* b, float* c, std::byte* scratch) const {
+    run(rows, a, b, nullptr, c, scratch);
+  }
+  void run(int64_t rows, const float* a, const float* b, const float* bias, float* c, std::byte* scratch) const {
     const onednn::Matmul& product = rows == block_rows_ ? *full_ : *tail_;
-    product.run(a, b, nullptr, c, scratch);
+    product.run(a, b, bias, c, scratch);
   }
 
  private:

@@ -1,6 +1,6 @@
 // The one decision function of dropout: which elements are kept, 128 decisions at a time.
 //
-// A Philox4x32-10 block gives 8 decisions of 16 bits. For element (row, column) of a plane:
+// A Philox4x32-7 block gives 8 decisions of 16 bits. For element (row, column) of a plane:
 //   key      = dropout_key(seed, site, plane)
 //   counter  = (column, row / 8, example, step)
 //   bits     = (word[r / 2] >> 16 (r % 2)) & 0xffff, with r = row % 8

@@ -8,6 +8,7 @@
 #include "engine/kernels/vmath.h"
 #include "engine/op.h"
 #include "engine/ops/dropout.h"
+#include "engine/ops/elementwise.h"
 #include "engine/ops/planes.h"
 
 namespace lra::engine {
@@ -108,16 +109,71 @@ class GeluDropoutKernel final : public Kernel {
                                  .row_begin = arguments.row_begin,
                                  .rows = x.rows,
                                  .columns = x.columns};
-      write_dropout(window, y.row(plane, 0), y.row_stride, [&](int64_t row, int64_t column) {
-        const float* from = x.row(plane, row) + column;
-        const float* gradient = dy.row(plane, row) + column;
-        return [=, scale = window.scale](int64_t l, bool kept) {
-          const float slope =
-              kBackward ? gradient[l] * derivative_of<kForm, FastMath>(from[l]) : value_of<kForm, FastMath>(from[l]);
-          return select_kept(kept, slope * scale);
-        };
-      });
+      write_dropout(window, {{x.row(plane, 0), x.row_stride}}, y.row(plane, 0), y.row_stride,
+                    [&](int64_t row, int64_t column) {
+                      const float* from = x.row(plane, row) + column;
+                      const float* gradient = dy.row(plane, row) + column;
+                      return [=, scale = window.scale](int64_t l, bool kept) {
+                        const float slope = kBackward ? gradient[l] * derivative_of<kForm, FastMath>(from[l])
+                                                      : value_of<kForm, FastMath>(from[l]);
+                        return select_kept(kept, slope * scale);
+                      };
+                    });
     }
+  }
+
+ private:
+  GeluDraw draw_;
+};
+
+/// Input x; outputs gelu and dropout of it, and the slope that the gradient is multiplied by: one pass for both.
+template <Gelu kForm>
+class GeluDropoutAgainKernel final : public Kernel {
+ public:
+  explicit GeluDropoutAgainKernel(GeluDraw draw) : draw_(draw) {}
+
+  void run(const KernelArguments& arguments) const override {
+    const Planes<const float> x(arguments.inputs[0]);
+    const Planes<float> y(arguments.outputs[0]), slopes(arguments.outputs[1]);
+    for (int64_t plane = 0; plane < x.planes; ++plane) {
+      const DropoutWindow window{.key = dropout_key(arguments.keys.seed, draw_.site, static_cast<uint64_t>(plane)),
+                                 .keys = arguments.keys,
+                                 .threshold = draw_.threshold,
+                                 .scale = static_cast<float>(dropout_scale(draw_.threshold)),
+                                 .row_begin = arguments.row_begin,
+                                 .rows = x.rows,
+                                 .columns = x.columns};
+      write_dropout(window, {{x.row(plane, 0), x.row_stride}}, y.row(plane, 0), y.row_stride,
+                    [&](int64_t row, int64_t column) {
+                      const float* from = x.row(plane, row) + column;
+                      float* slope = slopes.row(plane, row) + column;
+                      return [=, scale = window.scale](int64_t l, bool kept) {
+                        slope[l] = select_kept(kept, derivative_of<kForm, FastMath>(from[l]) * scale);
+                        return select_kept(kept, value_of<kForm, FastMath>(from[l]) * scale);
+                      };
+                    });
+    }
+  }
+
+ private:
+  GeluDraw draw_;
+};
+
+/// x -> y, slope: what the backward pass needs of gelu_dropout. f32 only.
+class GeluDropoutAgainOp final : public Op {
+ public:
+  explicit GeluDropoutAgainOp(GeluDraw draw) : draw_(draw) {}
+  std::string_view name() const override { return "gelu_dropout_again"; }
+  RowRoles row_roles(std::span<const Type>) const override { return {{RowRole::rows}, {RowRole::rows, RowRole::rows}}; }
+  std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0], inputs[0]}; }
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
+    LRA_CHECK(request.inputs[0].dtype == Dtype::f32, "gelu_dropout_again is fused, f32 only");
+    if (draw_.form == Gelu::erf) return std::make_unique<GeluDropoutAgainKernel<Gelu::erf>>(draw_);
+    return std::make_unique<GeluDropoutAgainKernel<Gelu::tanh>>(draw_);
+  }
+  std::vector<Var> vjp(const VjpArguments&) const override {
+    LRA_CHECK(false, "gelu_dropout_again has no gradient of its own");
+    return {};
   }
 
  private:
@@ -141,8 +197,15 @@ class GeluDropoutOp final : public Op {
     return std::make_unique<GeluDropoutKernel<Gelu::tanh, kBackward>>(draw_);
   }
 
+  std::optional<Remade> remake(std::span<const Var> inputs, std::span<const Var>) const override {
+    const std::vector<Var> made =
+        inputs[0].graph().apply(std::make_shared<const GeluDropoutAgainOp>(draw_), inputs.first(1));
+    return Remade{.outputs = {made[0]}, .extra = {made[1]}};
+  }
+
   std::vector<Var> vjp(const VjpArguments& arguments) const override {
     LRA_CHECK(!kBackward, "gelu_dropout_backward has no gradient of its own");
+    if (!arguments.extra.empty()) return {multiply(arguments.output_gradients[0], arguments.extra[0])};
     const Var x = arguments.inputs[0];
     return {x.graph().apply1(std::make_shared<const GeluDropoutOp<true>>(draw_), {x, arguments.output_gradients[0]})};
   }

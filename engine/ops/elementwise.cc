@@ -94,6 +94,9 @@ class BinaryOp final : public Op {
   std::vector<Type> infer(std::span<const Type> inputs) const override {
     return {{inputs[0].dtype, broadcast_shape(inputs[0].shape, inputs[1].shape)}};
   }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return elementwise_roles(inputs, broadcast_shape(inputs[0].shape, inputs[1].shape));
+  }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     return request.inputs[0].dtype == Dtype::f64 ? make<double>() : make<float>();
   }
@@ -195,6 +198,7 @@ class UnaryOp final : public Op {
     return kNames[static_cast<size_t>(op_)];
   }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
+  RowRoles row_roles(std::span<const Type> inputs) const override { return elementwise_roles(inputs, inputs[0].shape); }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     return request.inputs[0].dtype == Dtype::f64 ? make<double>() : make<float>();
   }

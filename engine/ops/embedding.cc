@@ -37,7 +37,7 @@ class LookUpKernel final : public Kernel {
       T* to = y.row(0, i);
       if (tokens[i] >= 0 && tokens[i] < table.rows) {
         std::copy_n(table.row(0, tokens[i]), y.columns, to);
-        if constexpr (kPositions) add_row(positions.row(0, i), to, y.columns);
+        if constexpr (kPositions) add_row(positions.row(0, arguments.row_begin + i), to, y.columns);
       } else {
         std::fill_n(to, y.columns, std::numeric_limits<T>::quiet_NaN());
       }
@@ -75,12 +75,12 @@ class PositionsKernel final : public Kernel {
     const Planes<T> dpositions(arguments.outputs[0]);
     for (int64_t i = 0; i < dy.rows; ++i) {
       if (accumulate_) {
-        add_row(dy.row(0, i), dpositions.row(0, i), dy.columns);
+        add_row(dy.row(0, i), dpositions.row(0, arguments.row_begin + i), dy.columns);
       } else {
-        std::copy_n(dy.row(0, i), dy.columns, dpositions.row(0, i));
+        std::copy_n(dy.row(0, i), dy.columns, dpositions.row(0, arguments.row_begin + i));
       }
     }
-    if (!accumulate_) clear(dpositions, dy.rows);
+    if (!accumulate_) clear(dpositions, arguments.row_begin + dy.rows);
   }
 
  private:
@@ -95,6 +95,9 @@ class TableGradientOp : public Op {
     return {{inputs[0].dtype, {rows_, inputs[0].shape[1]}}};
   }
   bool accumulates(size_t) const override { return true; }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return {std::vector(inputs.size(), RowRole::rows), {RowRole::summed}};
+  }
   std::vector<Var> vjp(const VjpArguments&) const override {
     LRA_CHECK(false, "the gradients of an embedding have none of their own");
     return {};
@@ -130,6 +133,11 @@ class LookUpOp final : public Op {
   std::string_view name() const override { return kPositions ? "embed" : "embedding"; }
   std::vector<Type> infer(std::span<const Type> inputs) const override {
     return {{inputs.front().dtype, {inputs.back().shape[0], inputs.front().shape[1]}}};
+  }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    RowRoles roles = {std::vector(inputs.size(), RowRole::whole), {RowRole::rows}};
+    roles.inputs.back() = RowRole::rows;
+    return roles;
   }
 
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {

@@ -221,6 +221,40 @@ class LayerNormBackwardOp final : public Op {
   }
 };
 
+/// Inputs x, gamma, beta, mean, rstd of an earlier ForwardKernel; output y again.
+class NormalizeKernel final : public Kernel {
+  void run(const KernelArguments& arguments) const override {
+    const Planes<const float> x(arguments.inputs[0]);
+    const Planes<float> y(arguments.outputs[0]);
+    const auto* gamma = arguments.inputs[1].as<const float>();
+    const auto* beta = arguments.inputs[2].as<const float>();
+    for (int64_t i = 0; i < x.rows; ++i) {
+      const float* from = x.row(0, i);
+      float* to = y.row(0, i);
+      const float mean = arguments.inputs[3].as<const float>()[i], rstd = arguments.inputs[4].as<const float>()[i];
+#pragma omp simd
+      for (int64_t j = 0; j < x.columns; ++j) to[j] = gamma[j] * ((from[j] - mean) * rstd) + beta[j];
+    }
+  }
+};
+
+class NormalizeOp final : public Op {
+ public:
+  std::string_view name() const override { return "layer_norm_again"; }
+  RowRoles row_roles(std::span<const Type>) const override {
+    return {{RowRole::rows, RowRole::whole, RowRole::whole, RowRole::rows, RowRole::rows}, {RowRole::rows}};
+  }
+  std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
+    LRA_CHECK(request.inputs[0].dtype == Dtype::f32, "layer_norm_again is fused, f32 only");
+    return std::make_unique<NormalizeKernel>();
+  }
+  std::vector<Var> vjp(const VjpArguments&) const override {
+    LRA_CHECK(false, "layer_norm_again has no gradient of its own");
+    return {};
+  }
+};
+
 class LayerNormOp final : public Op {
  public:
   explicit LayerNormOp(double epsilon) : epsilon_(epsilon) {}
@@ -238,6 +272,12 @@ class LayerNormOp final : public Op {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<ForwardKernel<double, PlainRows>>(epsilon_);
     if (request.kernels == Kernels::plain) return std::make_unique<ForwardKernel<float, PlainRows>>(epsilon_);
     return std::make_unique<ForwardKernel<float, FastRows>>(epsilon_);
+  }
+
+  std::optional<Remade> remake(std::span<const Var> inputs, std::span<const Var> outputs) const override {
+    const Var y = inputs[0].graph().apply1(std::make_shared<const NormalizeOp>(),
+                                           {inputs[0], inputs[1], inputs[2], outputs[1], outputs[2]});
+    return Remade{.outputs = {y, outputs[1], outputs[2]}, .extra = {}};
   }
 
   std::vector<Var> vjp(const VjpArguments& arguments) const override {

@@ -12,24 +12,19 @@ namespace {
 
 using namespace linear_attention;  // the names of the arguments
 
-/// 2mnk over the products of the forward pass: S = g^T v and f S.
-int64_t forward_flops(const Shape& q, const FeatureMap& map) { return 2 * 2 * q.elements() * map.features(q[2]); }
-
 /// Inputs and outputs as BackwardInput and BackwardOutput say.
-class LinearAttentionGradientOp final : public Op {
+class CausalGradientOp final : public Op {
  public:
-  explicit LinearAttentionGradientOp(LinearAttentionParams params) : params_(std::move(params)) {}
+  explicit CausalGradientOp(LinearAttentionParams params) : params_(std::move(params)) {}
 
-  std::string_view name() const override { return "linear_attention_gradient"; }
+  std::string_view name() const override { return "causal_linear_attention_gradient"; }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[kQ], inputs[kK], inputs[kV]}; }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
-    return params_.causal ? causal_backward(request, params_) : bidirectional_backward(request, params_);
+    return causal_backward(request, params_);
   }
-  std::vector<Var> vjp(const VjpArguments&) const override {
-    throw UsageError("[linear_attention] the fused kernels have no second derivative", "use the plain kernels");
-  }
+  std::vector<Var> vjp(const VjpArguments&) const override { refuse_second_derivative(); }
   int64_t product_flops(std::span<const Type> inputs) const override {
-    return 2 * forward_flops(inputs[kQ].shape, *params_.feature_map);
+    return 4 * product_flops_of(inputs[kQ].shape, *params_.feature_map);
   }
 
  private:
@@ -37,26 +32,20 @@ class LinearAttentionGradientOp final : public Op {
 };
 
 /// Inputs and outputs as ForwardInput and ForwardOutput say.
-class LinearAttentionOp final : public Op {
+class CausalOp final : public Op {
  public:
-  explicit LinearAttentionOp(LinearAttentionParams params)
-      : params_(std::move(params)), gradient_(std::make_shared<const LinearAttentionGradientOp>(params_)) {}
+  explicit CausalOp(LinearAttentionParams params)
+      : params_(std::move(params)), gradient_(std::make_shared<const CausalGradientOp>(params_)) {}
 
-  std::string_view name() const override { return "linear_attention"; }
+  std::string_view name() const override { return "causal_linear_attention"; }
 
   std::vector<Type> infer(std::span<const Type> inputs) const override {
     const Shape& q = inputs[kQ].shape;
-    const int64_t features = params_.feature_map->features(q[2]);
-    std::vector<Type> outputs{inputs[kQ], {Dtype::f32, {q[0], q[1]}}};
-    if (!params_.causal) {
-      outputs.push_back({Dtype::f32, {q[0], features, q[2]}});
-      outputs.push_back({Dtype::f32, {q[0], features}});
-    }
-    return outputs;
+    return {inputs[kQ], {Dtype::f32, {q[0], q[1]}}};
   }
 
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
-    return params_.causal ? causal_forward(request, params_) : bidirectional_forward(request, params_);
+    return causal_forward(request, params_);
   }
 
   std::vector<Var> vjp(const VjpArguments& arguments) const override {
@@ -65,7 +54,6 @@ class LinearAttentionOp final : public Op {
     if (!output_gradient.valid()) return gradients;
     std::vector<Var> inputs(arguments.inputs.begin(), arguments.inputs.end());
     inputs.insert(inputs.end(), {arguments.outputs[kO], arguments.outputs[kDenominator], output_gradient});
-    if (!params_.causal) inputs.insert(inputs.end(), {arguments.outputs[kS], arguments.outputs[kZ]});
     const std::vector<Var> made = output_gradient.graph().apply(gradient_, inputs);
     for (const size_t index : {kQ, kK, kV}) {
       if (arguments.needed[index]) gradients[index] = made[index];
@@ -74,12 +62,12 @@ class LinearAttentionOp final : public Op {
   }
 
   int64_t product_flops(std::span<const Type> inputs) const override {
-    return forward_flops(inputs[kQ].shape, *params_.feature_map);
+    return 2 * product_flops_of(inputs[kQ].shape, *params_.feature_map);
   }
 
  private:
   LinearAttentionParams params_;
-  std::shared_ptr<const LinearAttentionGradientOp> gradient_;
+  std::shared_ptr<const CausalGradientOp> gradient_;
 };
 
 }  // namespace
@@ -103,8 +91,9 @@ Var fused_linear_attention(Var q, Var k, Var v, Var mask, const LinearAttentionP
                                  params.feature_map->positions()),
                      "raise the nominal length");
   }
+  if (!params.causal) return read_state(q, sum_keys(k, v, mask, params), params);
   const std::array<Var, 4> inputs{q, k, v, mask};
-  return q.graph().apply(std::make_shared<const LinearAttentionOp>(params), inputs)[kO];
+  return q.graph().apply(std::make_shared<const CausalOp>(params), inputs)[kO];
 }
 
 }  // namespace lra::engine

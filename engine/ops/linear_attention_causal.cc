@@ -60,7 +60,10 @@ BlockProduct chunk_product(const RowBlocks& chunks, int64_t m, int64_t n, int64_
 class Forward final : public Kernel {
  public:
   Forward(const KernelRequest& request, const LinearAttentionParams& params)
-      : map_(params.feature_map), norm_(params), size_(request, *map_), chunks_(size_.n, kChunkRows) {
+      : map_(params.feature_map),
+        norm_(params),
+        size_(request.inputs[kQ].shape(), *map_),
+        chunks_(size_.n, kChunkRows) {
     const int64_t features = size_.features;
     const int64_t d = size_.d_head;
     const int64_t v_stride = request.inputs[kV].stride(1);
@@ -140,7 +143,10 @@ class Forward final : public Kernel {
 class Backward final : public Kernel {
  public:
   Backward(const KernelRequest& request, const LinearAttentionParams& params)
-      : map_(params.feature_map), norm_(params), size_(request, *map_), chunks_(size_.n, kChunkRows) {
+      : map_(params.feature_map),
+        norm_(params),
+        size_(request.inputs[kQ].shape(), *map_),
+        chunks_(size_.n, kChunkRows) {
     prepare_products(request);
     const int64_t rows = chunks_.block_rows();
     for (size_t* place : {&at_f_, &at_g_, &at_feature_gradients_}) *place = plan_.add_floats(rows * size_.features);

@@ -9,33 +9,49 @@
 
 #include <memory>
 
+#include "engine/errors.h"
 #include "engine/kernels/block_products.h"
 #include "engine/op.h"
 #include "engine/ops/linear_attention.h"
 
 namespace lra::engine::linear_attention {
 
-/// Inputs of the forward kernels: q, k, v: [h, n, d], mask: [n]. Outputs: o: [h, n, d], the denominators before
-/// norm(): [h, n], and, unless causal, S: [h, F, d] and z: [h, F].
+/// Features of a block stay in L2 together with what else a block touches.
+inline constexpr int64_t kBlockRows = 256;
+
+/// Inputs of the causal kernels: q, k, v: [h, n, d], mask: [n]. Outputs: o: [h, n, d], the denominators before norm():
+/// [h, n].
 enum ForwardInput : size_t { kQ, kK, kV, kMask };
-enum ForwardOutput : size_t { kO, kDenominator, kS, kZ };
-/// The backward kernels also get the outputs of forward and do; S and z come last because the causal form has none.
-enum BackwardInput : size_t { kSavedO = 4, kSavedDenominator, kDo, kSavedS, kSavedZ };
+enum ForwardOutput : size_t { kO, kDenominator };
+/// The causal backward kernels also get the outputs of forward and do.
+enum BackwardInput : size_t { kSavedO = 4, kSavedDenominator, kDo };
 enum BackwardOutput : size_t { kDq, kDk, kDv };
 
-std::unique_ptr<Kernel> bidirectional_forward(const KernelRequest& request, const LinearAttentionParams& params);
-std::unique_ptr<Kernel> bidirectional_backward(const KernelRequest& request, const LinearAttentionParams& params);
 std::unique_ptr<Kernel> causal_forward(const KernelRequest& request, const LinearAttentionParams& params);
 std::unique_ptr<Kernel> causal_backward(const KernelRequest& request, const LinearAttentionParams& params);
+
+/// S: [h, F, d] and z: [h, F].
+struct State {
+  Var s;
+  Var z;
+};
+
+// The bidirectional form is two row-wise operations, so that each runs in the pipeline of its neighbours: the keys are
+// summed where they are projected, and the queries read where the output is projected. All shapes as above, f32.
+State sum_keys(Var k, Var v, Var mask, const LinearAttentionParams& params);
+Var read_state(Var q, const State& state, const LinearAttentionParams& params);
+
+/// 2mnk over one product of features and values: q: [h, n, d].
+inline int64_t product_flops_of(const Shape& q, const FeatureMap& map) { return 2 * q.elements() * map.features(q[2]); }
+
+[[noreturn]] inline void refuse_second_derivative() {
+  throw UsageError("[linear_attention] the fused kernels have no second derivative", "use the plain kernels");
+}
 
 /// Extents of one problem.
 struct Extents {
   int64_t heads, n, d_head, features;
-  Extents(const KernelRequest& request, const FeatureMap& map)
-      : heads(request.inputs[kQ].shape()[0]),
-        n(request.inputs[kQ].shape()[1]),
-        d_head(request.inputs[kQ].shape()[2]),
-        features(map.features(d_head)) {}
+  Extents(const Shape& q, const FeatureMap& map) : heads(q[0]), n(q[1]), d_head(q[2]), features(map.features(q[2])) {}
 };
 
 /// norm() in f32.
@@ -80,7 +96,11 @@ struct Rows {
   int64_t row_stride;
 };
 
-/// c_i = do_i / norm_i: [rows, d] (contiguous) and e_i = -(do_i o_i) / norm_i, or 0 where the norm clamps.
+/// c_i = do_i / norm_i: [rows, d] (contiguous).
+void scale_rows(const Norm& norm, int64_t rows, int64_t d_head, const float* denominators, const Rows& output_gradient,
+                float* c);
+
+/// The same c, and e_i = -(do_i o_i) / norm_i, or 0 where the norm clamps.
 void normalizer_gradient(const Norm& norm, int64_t rows, int64_t d_head, const float* denominators, const Rows& o,
                          const Rows& output_gradient, float* c, float* e);
 

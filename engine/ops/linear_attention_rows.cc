@@ -89,6 +89,19 @@ void normalize_rows(const Norm& norm, int64_t rows, int64_t d_head, const float*
   });
 }
 
+void scale_rows(const Norm& norm, int64_t rows, int64_t d_head, const float* denominators, const Rows& output_gradient,
+                float* c) {
+  with_width(d_head, [=](auto width) {
+    for (int64_t row = 0; row < rows; ++row) {
+      const float* gradient = output_gradient.data + row * output_gradient.row_stride;
+      float* scaled = c + row * width;
+      const float scale = norm.reciprocal(denominators[row]);
+#pragma omp simd
+      for (int64_t j = 0; j < width; ++j) scaled[j] = gradient[j] * scale;
+    }
+  });
+}
+
 void normalizer_gradient(const Norm& norm, int64_t rows, int64_t d_head, const float* denominators, const Rows& o,
                          const Rows& output_gradient, float* c, float* e) {
   with_width(d_head, [=](auto width) {

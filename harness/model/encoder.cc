@@ -182,7 +182,7 @@ class Builder {
   Var pool(Var x, Var mask) {
     scope("pooling");
     if (has_cls()) return engine::slice(x, 0, 0, 1);
-    const Var total = engine::matmul(engine::reshape(mask, {1, rows_}), x);
+    const Var total = engine::matmul(engine::reshape(mask, {rows_, 1}), x, true, false);
     if (model_.pooling == Pooling::kMeanNominal)
       return engine::affine(total, 1.0 / static_cast<double>(model_.nominal_length), 0);
     return engine::divide(total, engine::clamp_min(engine::sum(mask, 0, true), 1.0));

@@ -22,8 +22,8 @@ TEST(PhiloxLanesTest, EqualTheScalarBlocks) {
       philox_lanes(key, first, 3, 0xffffffff, 17, fast);
       philox_lanes_portable(key, first, 3, 0xffffffff, 17, portable);
       for (uint32_t l = 0; l < kPhiloxLanes; ++l) {
-        const auto block =
-            philox({first + l, 3, 0xffffffff, 17}, {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)});
+        const auto block = philox({first + l, 3, 0xffffffff, 17},
+                                  {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)}, kDropoutRounds);
         for (size_t word = 0; word < 4; ++word) {
           EXPECT_EQ(fast.words[word][l], block[word]);
           EXPECT_EQ(portable.words[word][l], block[word]);
@@ -35,8 +35,8 @@ TEST(PhiloxLanesTest, EqualTheScalarBlocks) {
 
 TEST(DropoutMaskTest, LaysDecisionsOutAsDocumented) {
   const uint64_t key = dropout_key(7, 11, 2);
-  const auto words =
-      philox({9, 40 / 8, kKeys.example, kKeys.step}, {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)});
+  const auto words = philox({9, 40 / 8, kKeys.example, kKeys.step},
+                            {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)}, kDropoutRounds);
   for (int64_t r = 0; r < 8; ++r) {
     const uint32_t bits = (words[static_cast<size_t>(r / 2)] >> (16 * (r % 2))) & 0xffff;
     EXPECT_EQ(keep(key, kKeys, bits, 40 + r, 9), true);

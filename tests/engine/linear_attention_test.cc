@@ -150,7 +150,7 @@ Mechanism cosine(const AttentionCase& c) {
 }
 
 void execute(const AttentionCase& c, const LinearAttentionParams& params, AttentionRun& run) {
-  run.execute(c, {}, [&](Var q, Var k, Var v, Var mask) { fused_linear_attention(q, k, v, mask, params); });
+  run.execute(c, {}, [&](Var q, Var k, Var v, Var mask) { return fused_linear_attention(q, k, v, mask, params); });
 }
 
 void expect_matches(const AttentionCase& c, const Mechanism& mechanism, AttentionRun& run) {

@@ -92,7 +92,7 @@ SoftmaxAttentionParams params_of(const AttentionCase& c, double dropout) {
 }
 
 void execute(const AttentionCase& c, const SoftmaxAttentionParams& params, AttentionRun& run) {
-  run.execute(c, kKeys, [&](Var q, Var k, Var v, Var mask) { fused_softmax_attention(q, k, v, mask, params); });
+  run.execute(c, kKeys, [&](Var q, Var k, Var v, Var mask) { return fused_softmax_attention(q, k, v, mask, params); });
 }
 
 void expect_matches(const AttentionCase& c, const SoftmaxAttentionParams& params, AttentionRun& run) {
