@@ -94,8 +94,9 @@ bool covers_rows(const Place& place, int64_t rows, const BufferLife& buffer) {
          rows * stride * static_cast<int64_t>(bytes_of(place.dtype)) == buffer.bytes;
 }
 
-/// Cuts the buffers that live inside the pipeline alone down to one block.
-void shrink_local_buffers(std::vector<Step>& steps, size_t begin, size_t end, std::vector<BufferLife>& buffers) {
+/// Cuts the buffers that live inside the pipeline alone down to one block. Returns them.
+std::set<int32_t> shrink_local_buffers(std::vector<Step>& steps, size_t begin, size_t end,
+                                       std::vector<BufferLife>& buffers) {
   const int64_t rows = steps[begin].rows;
   std::map<int32_t, bool> local;
   for_each_arena_place(steps, begin, end, [&](const Place& place, RowRole role) {
@@ -106,10 +107,14 @@ void shrink_local_buffers(std::vector<Step>& steps, size_t begin, size_t end, st
     if (!added) known->second = known->second && fits;
   });
   for_each_arena_place(steps, begin, end, [&](Place& place, RowRole) { place.block_local = local[place.index]; });
+  std::set<int32_t> shrunk;
   for (const auto& [index, is_local] : local) {
     BufferLife& buffer = buffers[static_cast<size_t>(index)];
-    if (is_local) buffer.bytes = buffer.bytes / rows * kPipelineRows;
+    if (!is_local) continue;
+    buffer.bytes = buffer.bytes / rows * kPipelineRows;
+    shrunk.insert(index);
   }
+  return shrunk;
 }
 
 /// One past the last step of the pipeline that begins at `begin`.
@@ -131,11 +136,13 @@ void find_pipelines(std::vector<Step>& steps, size_t backward_begin, std::vector
   for (size_t begin = 0, end = 0; begin < steps.size(); begin = end) {
     end = pipeline_end(steps, begin, backward_begin);
     for (size_t i = begin; i < end; ++i) steps[i].pipeline_end = end;
-    if (steps[begin].rows > 0) shrink_local_buffers(steps, begin, end, buffers);
+    std::set<int32_t> local;
+    if (steps[begin].rows > 0) local = shrink_local_buffers(steps, begin, end, buffers);
     const auto first = static_cast<int64_t>(begin), last = static_cast<int64_t>(end) - 1;
     for (size_t i = 0; i < buffers.size(); ++i) {
       BufferLife& life = buffers[i];
-      if (is_scratch[i] || life.first < 0) continue;
+      // What lives for one block is dead between its last step and the next block's first: others may share its place.
+      if (is_scratch[i] || life.first < 0 || local.contains(static_cast<int32_t>(i))) continue;
       if (life.first > first && life.first <= last) life.first = first;
       if (life.last >= first && life.last < last) life.last = last;
     }

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <ctime>
+#include <limits>
 
 #include "attention/registry.h"
 #include "engine/autodiff.h"
@@ -70,6 +72,17 @@ class Execution {
     plan_.run(bindings_);
   }
 
+  /// Processor seconds of the fastest of `runs` runs.
+  double time(int runs) const {
+    double fastest = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < runs; ++i) {
+      const double start = thread_seconds();
+      plan_.run(bindings_);
+      fastest = std::min(fastest, thread_seconds() - start);
+    }
+    return runs > 0 ? fastest : 0;
+  }
+
   HostArray output(const std::string& name) const {
     const engine::View view = plan_.output(name, bindings_);
     return {view.shape(), widened(view.as<T>(), view.shape().elements())};
@@ -89,6 +102,11 @@ class Execution {
     std::transform(values.begin(), values.end(), array.begin(), [](double value) { return static_cast<T>(value); });
     arrays_.push_back(std::move(array));
   }
+  static double thread_seconds() {
+    timespec now{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+  }
   static std::vector<double> widened(const T* values, int64_t count) { return {values, values + count}; }
 
   const engine::Plan& plan_;
@@ -104,6 +122,7 @@ AttendResult execute(const AttendRequest& request, const engine::Plan& plan, con
   const Execution<T> execution(request, plan, parameters);
   AttendResult result{
       .output = execution.output("output"), .arena_bytes = plan.arena_bytes(), .product_flops = plan.product_flops()};
+  result.fastest_run_s = execution.time(request.timed_runs);
   if (!request.output_gradient.empty())
     for (size_t i = 0; i < request.arguments.size(); ++i)
       result.gradients.push_back(execution.output(fmt::format("gradient{}", i)));

@@ -30,6 +30,7 @@ struct AttendRequest {
   int64_t nominal_length = 0;  // 0: n
   uint64_t seed = 0;
   bool poison = false;  // fill the arena with NaN first (tests)
+  int timed_runs = 0;   // more runs after the first, for AttendResult::fastest_run_s
   /// Values of the mechanism's own parameters by name; those not given are initialised from the seed.
   std::map<std::string, HostArray> parameter_values;
 };
@@ -41,6 +42,7 @@ struct AttendResult {
   std::map<std::string, HostArray> parameter_gradients;
   int64_t arena_bytes = 0;
   int64_t product_flops = 0;  // of the matrix products that ran
+  double fastest_run_s = 0;   // processor time of this thread, over the timed runs; 0 without them
 };
 
 /// Throws UsageError for shapes that do not fit each other or the mechanism.

@@ -77,7 +77,6 @@ class Broken final : public Attention {
  public:
   Broken(Facts facts, Attend attend) : facts_(std::move(facts)), attend_(std::move(attend)) {
     facts_.forward_flops = [](const ProblemSize& size) { return 4 * size.heads * size.n * size.n * size.d_head; };
-    facts_.growth_exponent_time = facts_.growth_exponent_memory = 2;
   }
   Facts facts() const override { return facts_; }
   Var attend(const Context& context, Var q, Var k, Var v, Var mask) const override {
@@ -96,8 +95,10 @@ Var sound(Var q, Var k, Var v, Var mask) {
   return engine::matmul(engine::matmul(q, engine::multiply(k, column(mask)), false, true), v);
 }
 
+Facts quadratic() { return {.growth_exponent_time = 2, .growth_exponent_memory = 2}; }
+
 /// The names of the checks that fail for a mechanism of this behaviour.
-std::vector<std::string> failures(const std::string& name, Attend attend, Facts facts = {}) {
+std::vector<std::string> failures(const std::string& name, Attend attend, Facts facts = quadratic()) {
   facts.name = kBroken + name;
   const Registration registration(std::make_unique<Broken>(facts, std::move(attend)));
   std::vector<std::string> failed;
@@ -138,7 +139,7 @@ TEST(ContractItselfTest, CatchesAGradientThatLeaksToPads) {
 }
 
 TEST(ContractItselfTest, CatchesACausalFormThatSeesTheFuture) {
-  Facts facts;
+  Facts facts = quadratic();
   facts.causal = true;
   const auto failed = failures(
       "future", [](const Context&, Var q, Var k, Var v, Var mask) { return sound(q, k, v, mask); }, facts);
@@ -186,6 +187,15 @@ TEST(ContractItselfTest, CatchesAWrongGradient) {
   });
   EXPECT_THAT(failed, Contains(HasSubstr("finite_differences")));
   EXPECT_THAT(failed, Not(Contains(HasSubstr("fused_equals_plain"))));
+}
+
+TEST(ContractItselfTest, CatchesTimeAndMemoryThatGrowFasterThanDeclared) {
+  Facts facts = quadratic();
+  facts.growth_exponent_time = facts.growth_exponent_memory = 1;
+  const auto failed = failures(
+      "growth", [](const Context&, Var q, Var k, Var v, Var mask) { return sound(q, k, v, mask); }, facts);
+  EXPECT_THAT(failed, Contains(HasSubstr("time_growth")));
+  EXPECT_THAT(failed, Contains(HasSubstr("arena_growth")));
 }
 
 TEST(ContractItselfTest, CatchesWrongFlopsAndAMissingRefusal) {

@@ -53,7 +53,7 @@ TEST_F(ResourceErrorsTest, ABenchmarkFindsOutBeforeItMeasures) {
 }
 
 TEST_F(ResourceErrorsTest, ABatchTooLargeForMemoryIsARecordNotACrash) {
-  const Outcome outcome = run({"bench", "--attention", "softmax", "--length", "100000", "--preset", "tiny", "--batch",
+  const Outcome outcome = run({"bench", "--attention", "softmax", "--length", "2000", "--preset", "tiny", "--batch",
                                "1000000", "--memory-limit", "200M", "--json", "-"});
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   EXPECT_EQ(outcome.json()["results"][0]["status"], "does_not_fit");
