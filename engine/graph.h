@@ -54,8 +54,10 @@ struct Node {
   std::shared_ptr<const Op> op;
   std::vector<int32_t> inputs;
   std::vector<int32_t> outputs;
-  std::string scope;      // where in the model, for profiles: "layers.0.attention"
-  bool backward = false;  // made by autodiff
+  std::string scope;             // where in the model, for profiles: "layers.0.attention"
+  int32_t segment = 0;           // of the forward pass: what recomputation drops and makes again together; 0: kept
+  bool begins_pipeline = false;  // never runs block by block together with earlier nodes
+  bool backward = false;         // made by autodiff
 };
 
 /// A directed acyclic graph in the order of its making, which is a topological order.
@@ -101,6 +103,10 @@ class Graph {
   void set_scope(std::string scope) { scope_ = std::move(scope); }
   const std::string& scope() const { return scope_; }
   void set_backward(bool backward) { backward_ = backward; }
+  /// Keeps what this node and later ones need from being alive together with what only earlier ones need.
+  void begin_pipeline_at(size_t node) { nodes_[node].begins_pipeline = true; }
+  /// Nodes made from now on belong to this segment (a layer, from 1), or to none (0).
+  void set_segment(int32_t segment) { segment_ = segment; }
 
  private:
   Var add_value(Value value);
@@ -114,6 +120,7 @@ class Graph {
   std::vector<Named> outputs_;
   std::vector<int32_t> parameter_values_;  // value of each parameter already in the graph, by index; -1 otherwise
   std::string scope_;
+  int32_t segment_ = 0;
   bool backward_ = false;
 };
 

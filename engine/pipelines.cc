@@ -123,8 +123,8 @@ size_t pipeline_end(const std::vector<Step>& steps, size_t begin, size_t backwar
   PipelineHazards hazards;
   hazards.join(steps[begin]);
   size_t end = begin + 1;
-  while (end < steps.size() && end != backward_begin && steps[end].rows == steps[begin].rows &&
-         hazards.admits(steps[end]))
+  while (end < steps.size() && end != backward_begin && !steps[end].begins_pipeline &&
+         steps[end].rows == steps[begin].rows && hazards.admits(steps[end]))
     hazards.join(steps[end++]);
   return end;
 }

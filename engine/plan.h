@@ -47,9 +47,10 @@ struct Step {
   std::shared_ptr<const Kernel> tail_kernel;  // for the rows after the last full block; null when there are none
   std::vector<Place> inputs;
   std::vector<Place> outputs;
-  RowRoles roles;              // of a row-wise step
-  std::vector<char> zeroed;    // by output of a row-wise step: a sum over rows that starts from zero
-  int64_t rows = 0;            // that it runs over; 0: not row-wise
+  RowRoles roles;            // of a row-wise step
+  std::vector<char> zeroed;  // by output of a row-wise step: a sum over rows that starts from zero
+  int64_t rows = 0;          // that it runs over; 0: not row-wise
+  bool begins_pipeline = false;
   size_t pipeline_end = 0;     // one past the last step that runs block by block together with this one
   int64_t scratch_offset = 0;  // bytes into the arena
   int32_t node = -1;           // of the graph; -1 for a copy of an output

@@ -305,6 +305,7 @@ void Planner::plan_kernel(int32_t id) {
   }
   Step& step = plan_.steps_.back();
   step.name = planned.op->name();
+  step.begins_pipeline = std::exchange(begins_pipeline_, false);
   step.product_flops = planned.op->product_flops(types);
   plan_.product_flops_ += step.product_flops;
 }
@@ -366,6 +367,7 @@ bool Planner::plan_row_wise(int32_t id, std::span<const Type> types, const std::
 void Planner::make_steps() {
   bool backward = false;
   for (size_t id = 0; id < graph_.nodes().size(); ++id) {
+    begins_pipeline_ = begins_pipeline_ || graph_.nodes()[id].begins_pipeline;
     if (!needed_[id]) continue;
     const auto node_id = static_cast<int32_t>(id);
     const Node& planned = graph_.nodes()[id];

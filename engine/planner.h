@@ -57,6 +57,7 @@ class Planner {
   std::vector<char> placed_;
   std::vector<BufferLife> buffers_;
   std::vector<char> is_scratch_;  // by buffer
+  bool begins_pipeline_ = false;  // of the next step: asked for by a node that makes none itself
 };
 
 }  // namespace lra::engine

@@ -57,8 +57,21 @@ engine::Schedule schedule_of(const OptimisationConfig& train) {
           .cycle_momentum = train.cycle_momentum};
 }
 
+int64_t memory_limit(const LearnerOptions& options) {
+  return options.memory_limit_bytes > 0 ? options.memory_limit_bytes : available_memory_bytes();
+}
+
+/// The forecast of plans that keep activations; where that is too much, of plans that make them again.
+MemoryForecast settle(Model& model, engine::Workers& workers, const LearnerOptions& options,
+                      std::span<const int64_t> train_lengths, std::span<const int64_t> infer_lengths) {
+  const MemoryForecast kept = forecast(model, workers, train_lengths, infer_lengths);
+  if (train_lengths.empty() || kept.total() <= memory_limit(options)) return kept;
+  model.set_activations(engine::Activations::recomputed);
+  return forecast(model, workers, train_lengths, infer_lengths);
+}
+
 void refuse_if_too_large(const MemoryForecast& memory, const LearnerOptions& options) {
-  const int64_t limit = options.memory_limit_bytes > 0 ? options.memory_limit_bytes : available_memory_bytes();
+  const int64_t limit = memory_limit(options);
   if (memory.total() <= limit) return;
   const auto text = [](int64_t bytes) { return reports::format_bytes(bytes); };
   throw ResourceError(
@@ -110,7 +123,7 @@ Learner::Learner(Model& model, const LearnerOptions& options, std::span<const in
                  std::span<const int64_t> infer_lengths)
     : model_(model),
       workers_(options.threads),
-      forecast_(forecast(model, workers_, train_lengths, infer_lengths)),
+      forecast_(settle(model, workers_, options, train_lengths, infer_lengths)),
       adam_(adam_params(model.config().train)),
       schedule_(schedule_of(model.config().train)),
       rows_train_(rows_of(model, train_lengths)),

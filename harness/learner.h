@@ -56,8 +56,9 @@ MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const 
 
 class Learner {
  public:
-  /// Plans for all lengths that will occur; refuses, before allocating, what does not fit (ResourceError with the
-  /// forecast and what to lower). Then initialises the weights from the configuration's seed.
+  /// Plans for all lengths that will occur. Where memory is short, layers are recomputed in the backward pass
+  /// (model.activations() says so); what does not fit then is refused before anything is allocated (ResourceError with
+  /// the forecast and what to lower). Then initialises the weights from the configuration's seed.
   Learner(Model& model, const LearnerOptions& options, std::span<const int64_t> train_lengths,
           std::span<const int64_t> infer_lengths);
 
@@ -71,6 +72,7 @@ class Learner {
   Tally infer_batch(const Examples& examples, std::span<const int64_t> batch);
 
   Model& model() { return model_; }
+  const Model& model() const { return model_; }
   engine::Workers& workers() { return workers_; }
   std::span<float> weights() { return weights_; }
   std::span<float> first_moments() { return m_; }

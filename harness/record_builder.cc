@@ -62,6 +62,9 @@ void describe_memory(reports::ResultRecord& record, const Learner& learner) {
                    .peak_arena_bytes = learner.arena_bytes(),
                    .peak_rss_bytes = peak_rss_bytes(),
                    .lane_gradient_bytes = learner.memory().lane_gradient_bytes};
+  if (learner.model().activations() == engine::Activations::recomputed)
+    record.notes.emplace_back(
+        "memory was short: each layer was computed again in the backward pass (the same numbers)");
 }
 
 reports::StepTimeBlock step_times(std::span<const double> samples_ms) {

@@ -39,8 +39,13 @@ Initializer weight_initializer(Initialisation kind, int64_t fan_in, int64_t fan_
 /// Builds one model; holds what every part needs.
 class Builder {
  public:
-  Builder(Graph& graph, const ModelSpec& spec, int64_t rows, Mode mode)
-      : graph_(graph), spec_(spec), model_(spec.config.model), rows_(rows), training_(mode == Mode::train) {}
+  Builder(Graph& graph, const ModelSpec& spec, int64_t rows, Mode mode, engine::Activations activations)
+      : graph_(graph),
+        spec_(spec),
+        model_(spec.config.model),
+        rows_(rows),
+        training_(mode == Mode::train),
+        activations_(activations) {}
 
   void build() {
     const int64_t tokens_count = rows_ - (has_cls() ? 1 : 0);
@@ -49,7 +54,11 @@ class Builder {
     const Var label = graph_.input(port::kLabel, {engine::Dtype::i32, {1}});
     Var x = embed_tokens(tokens);
     std::map<std::string, Var> state;
-    for (int64_t layer = 0; layer < model_.layers; ++layer) x = encoder_layer(layer, x, mask, state);
+    for (int64_t layer = 0; layer < model_.layers; ++layer) {
+      graph_.set_segment(static_cast<int32_t>(layer) + 1);
+      x = encoder_layer(layer, x, mask, state);
+    }
+    graph_.set_segment(0);
     scope("encoder.norm");
     x = norm("encoder.norm", x);
     const Var logits = head(pool(x, mask));
@@ -59,7 +68,7 @@ class Builder {
     graph_.mark_output(port::kLogits, logits);
     if (training_) {
       const Var weight = graph_.input(port::kLossWeight, {graph_.dtype(), loss.shape()});
-      engine::add_gradients(loss, weight);
+      engine::add_gradients(loss, weight, {}, activations_);
     }
   }
 
@@ -202,12 +211,14 @@ class Builder {
   const ModelConfig& model_;
   int64_t rows_;
   bool training_;
+  engine::Activations activations_;
 };
 
 }  // namespace
 
-void build_classifier(engine::Graph& graph, const ModelSpec& spec, int64_t rows, Mode mode) {
-  Builder(graph, spec, rows, mode).build();
+void build_classifier(engine::Graph& graph, const ModelSpec& spec, int64_t rows, Mode mode,
+                      engine::Activations activations) {
+  Builder(graph, spec, rows, mode, activations).build();
 }
 
 }  // namespace lra::harness

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "attention/attention.h"
+#include "engine/autodiff.h"
 #include "engine/graph.h"
 #include "harness/model/model.h"
 
@@ -17,7 +18,8 @@ struct ModelSpec {
 };
 
 /// Adds the whole model to `graph`: inputs, encoder, head, loss, and in training the gradients of all parameters.
-/// `rows`: length of the encoder's sequence, CLS included.
-void build_classifier(engine::Graph& graph, const ModelSpec& spec, int64_t rows, Mode mode);
+/// `rows`: length of the encoder's sequence, CLS included. Each layer is a segment for recomputation.
+void build_classifier(engine::Graph& graph, const ModelSpec& spec, int64_t rows, Mode mode,
+                      engine::Activations activations = engine::Activations::kept);
 
 }  // namespace lra::harness

@@ -73,9 +73,16 @@ std::unique_ptr<const engine::Plan> Model::make_plan(int64_t rows, Mode mode) {
   // The graph declares its parameters in a copy: all are known by now, and planning may run beside other threads.
   engine::Parameters known = parameters_;
   engine::Graph graph(dtype_, kernels_, known);
-  build_classifier(graph, {config_, task_, mechanism_, facts_, attention_parameters_}, rows, mode);
+  build_classifier(graph, {config_, task_, mechanism_, facts_, attention_parameters_}, rows, mode, activations_);
   LRA_CHECK(known.count() == parameters_.count(), "a graph declared parameters that others do not have");
   return std::make_unique<const engine::Plan>(graph);
+}
+
+void Model::set_activations(engine::Activations activations) {
+  if (activations == activations_) return;
+  activations_ = activations;
+  const std::lock_guard lock(mutex_);
+  std::erase_if(plans_, [](const auto& entry) { return entry.first.second == Mode::train; });
 }
 
 const engine::Plan& Model::plan(int64_t rows, Mode mode) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "attention/attention.h"
+#include "engine/autodiff.h"
 #include "engine/graph.h"
 #include "engine/parameters.h"
 #include "engine/plan.h"
@@ -52,6 +53,11 @@ class Model {
   /// Rows of the longest sequence: the nominal length, plus one with CLS.
   int64_t max_rows() const { return config_.model.nominal_length + (has_cls() ? 1 : 0); }
 
+  /// Whether training plans made from now on keep each layer's activations or make them again: the same numbers either
+  /// way. Those made before are dropped when this changes.
+  void set_activations(engine::Activations activations);
+  engine::Activations activations() const { return activations_; }
+
   /// Thread-safe.
   const engine::Plan& plan(int64_t rows, Mode mode);
 
@@ -69,6 +75,7 @@ class Model {
   attention::Facts facts_;
   std::map<std::string, attention::ParameterValue> attention_parameters_;
   engine::Parameters parameters_;
+  engine::Activations activations_ = engine::Activations::kept;
   std::mutex mutex_;  // of parameters_ (declared while graphs are built) and plans_
   std::map<std::pair<int64_t, Mode>, std::unique_ptr<const engine::Plan>> plans_;
 };

@@ -235,6 +235,26 @@ TEST(LearnerTest, WhatDoesNotFitIsRefusedWithTheForecastAndWhatToLower) {
   }
 }
 
+TEST(LearnerTest, RecomputedActivationsTakeLessMemoryAndGiveTheSameBits) {
+  for (const char* attention : {"cosformer", "linear", "softmax"}) {
+    const TrainConfig config = testing::tiny_config(attention, 700);  // several blocks of a pipeline
+    const VariedExamples examples(6, 700, 4);
+    const std::vector<int64_t> batch = {0, 1, 2, 3, 4, 5};
+    const auto train = [&](int64_t memory_limit_bytes) {
+      Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
+      Learner learner(model, {.threads = 2, .memory_limit_bytes = memory_limit_bytes}, examples.lengths(), {});
+      for (int64_t step = 0; step < 3; ++step) learner.train_step(examples, batch, step);
+      return std::tuple(learner.memory().total(), model.activations(), copy(learner.weights()));
+    };
+    const auto [kept_bytes, kept, kept_weights] = train(0);
+    const auto [recomputed_bytes, recomputed, recomputed_weights] = train(kept_bytes - 1);
+    EXPECT_EQ(kept, engine::Activations::kept);
+    EXPECT_EQ(recomputed, engine::Activations::recomputed);
+    EXPECT_LT(recomputed_bytes, kept_bytes) << attention;
+    EXPECT_EQ(recomputed_weights, kept_weights) << attention;
+  }
+}
+
 /// Examples whose data cannot be read any more after a while.
 class FailingExamples final : public Examples {
  public:
