@@ -75,6 +75,13 @@ struct VjpArguments {
   const std::function<void(size_t input, std::function<Var()> make)>& defer;
 };
 
+/// What an operation computes beyond the products of its definition; with them, the least that it can take.
+struct Effort {
+  int64_t exponentials = 0;    // exp, or what costs about as much (tanh, erf)
+  int64_t draws = 0;           // random decisions
+  int64_t repeated_flops = 0;  // products made again so that they need not be kept
+};
+
 /// An operation: a small immutable object. Arguments are checked by the free function that makes the node.
 class Op {
  public:
@@ -106,6 +113,10 @@ class Op {
   virtual int64_t product_flops(std::span<const Type> inputs) const {
     static_cast<void>(inputs);
     return 0;
+  }
+  virtual Effort effort(std::span<const Type> inputs) const {
+    static_cast<void>(inputs);
+    return {};
   }
 };
 

@@ -57,6 +57,7 @@ struct Step {
   std::string name;            // of the operation, or "copy"
   std::string scope;           // where in the model
   int64_t product_flops = 0;   // 2mnk over its matrix products
+  Effort effort;               // beyond these
 };
 
 /// What a profiled run reports of each kernel call.

@@ -307,6 +307,7 @@ void Planner::plan_kernel(int32_t id) {
   step.name = planned.op->name();
   step.begins_pipeline = std::exchange(begins_pipeline_, false);
   step.product_flops = planned.op->product_flops(types);
+  step.effort = planned.op->effort(types);
   plan_.product_flops_ += step.product_flops;
 }
 

@@ -70,6 +70,7 @@ class GeluOp final : public Op {
     return {std::vector(inputs.size(), RowRole::rows), {RowRole::rows}};
   }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
+  Effort effort(std::span<const Type> inputs) const override { return {.exponentials = inputs[0].shape.elements()}; }
 
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     return form_ == Gelu::erf ? make_gelu_kernel<Gelu::erf, kBackward>(request)
@@ -166,6 +167,9 @@ class GeluDropoutAgainOp final : public Op {
   std::string_view name() const override { return "gelu_dropout_again"; }
   RowRoles row_roles(std::span<const Type>) const override { return {{RowRole::rows}, {RowRole::rows, RowRole::rows}}; }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0], inputs[0]}; }
+  Effort effort(std::span<const Type> inputs) const override {
+    return {.exponentials = inputs[0].shape.elements(), .draws = inputs[0].shape.elements()};
+  }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     LRA_CHECK(request.inputs[0].dtype == Dtype::f32, "gelu_dropout_again is fused, f32 only");
     if (draw_.form == Gelu::erf) return std::make_unique<GeluDropoutAgainKernel<Gelu::erf>>(draw_);
@@ -190,6 +194,9 @@ class GeluDropoutOp final : public Op {
     return {std::vector(inputs.size(), RowRole::rows), {RowRole::rows}};
   }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
+  Effort effort(std::span<const Type> inputs) const override {
+    return {.exponentials = inputs[0].shape.elements(), .draws = inputs[0].shape.elements()};
+  }
 
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     LRA_CHECK(request.inputs[0].dtype == Dtype::f32, "gelu_dropout is fused, f32 only");

@@ -92,6 +92,7 @@ class DropoutOp final : public Op {
     return {std::vector(inputs.size(), RowRole::rows), {RowRole::rows}};
   }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
+  Effort effort(std::span<const Type> inputs) const override { return {.draws = inputs[0].shape.elements()}; }
 
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<PlainKernel<double, kResidual>>(draw_);

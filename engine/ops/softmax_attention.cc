@@ -83,6 +83,12 @@ int64_t forward_flops(const Shape& q, bool causal) {
   return 2 * 2 * q[0] * pairs * q[2];
 }
 
+/// An exponential, and with dropout a decision, for each weight.
+Effort effort_of(const Shape& q, const SoftmaxAttentionParams& params) {
+  const int64_t weights = q[0] * q[1] * (params.causal ? (q[1] + 1) / 2 : q[1]);
+  return {.exponentials = weights, .draws = params.dropout > 0 ? weights : 0};
+}
+
 /// Inputs and outputs as BackwardInput and BackwardOutput say.
 class SoftmaxAttentionGradientOp final : public Op {
  public:
@@ -97,7 +103,12 @@ class SoftmaxAttentionGradientOp final : public Op {
     throw UsageError("[softmax_attention] the fused kernels have no second derivative", "use the plain kernels");
   }
   int64_t product_flops(std::span<const Type> inputs) const override {
-    return 2 * forward_flops(inputs[kQ].shape, params_.causal);  // recomputed logits are not counted
+    return 2 * forward_flops(inputs[kQ].shape, params_.causal);
+  }
+  Effort effort(std::span<const Type> inputs) const override {
+    Effort effort = effort_of(inputs[kQ].shape, params_);
+    effort.repeated_flops = forward_flops(inputs[kQ].shape, params_.causal) / 2;  // the logits
+    return effort;
   }
 
  private:
@@ -133,6 +144,7 @@ class SoftmaxAttentionOp final : public Op {
   int64_t product_flops(std::span<const Type> inputs) const override {
     return forward_flops(inputs[kQ].shape, params_.causal);
   }
+  Effort effort(std::span<const Type> inputs) const override { return effort_of(inputs[kQ].shape, params_); }
 
  private:
   SoftmaxAttentionParams params_;
