@@ -8,50 +8,21 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
-#include <limits>
 #include <sstream>
 #include <thread>
 
 #include "build_info.h"
 #include "engine/onednn/info.h"
+#include "harness/proc_files.h"
 
 namespace lra::harness {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// First line of a file, "" when it cannot be read: everything read here is optional.
-std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-/// The value after "key   : value" in /proc/cpuinfo or /proc/self/status.
-std::string proc_value(const fs::path& path, std::string_view key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    const size_t colon = line.find(':');
-    if (colon == std::string::npos || !line.starts_with(key)) continue;
-    if (line.find_last_not_of(" \t", colon - 1) + 1 != key.size()) continue;
-    const size_t begin = line.find_first_not_of(" \t", colon + 1);
-    return begin == std::string::npos ? "" : line.substr(begin);
-  }
-  return "";
-}
-
-std::optional<double> number_in(const std::string& text) {
-  double value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop == text.data()) return std::nullopt;
-  return value;
-}
 
 template <class T>
 void keep_smaller(std::optional<T>& smallest, std::optional<T> candidate) {
@@ -74,28 +45,6 @@ std::optional<double> quota_v1(const fs::path& directory) {
   const auto period_us = number_in(first_line(directory / "cpu.cfs_period_us"));
   if (!quota_us || !period_us || !(*quota_us > 0) || !(*period_us > 0)) return std::nullopt;
   return *quota_us / *period_us;
-}
-
-/// Directories of this process's cgroup under `mount`, from its own up to the mount point: a limit may sit on any.
-std::vector<fs::path> cgroup_levels(const fs::path& root, const fs::path& mount, std::string_view controller) {
-  std::vector<fs::path> levels = {mount};
-  std::ifstream file(root / "proc/self/cgroup");
-  for (std::string line; std::getline(file, line);) {
-    const size_t first = line.find(':');
-    const size_t second = first == std::string::npos ? first : line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string controllers = fmt::format(",{},", line.substr(first + 1, second - first - 1));
-    const bool matches = controller.empty() ? controllers == ",,"
-                                            : controllers.find(fmt::format(",{},", controller)) != std::string::npos;
-    if (!matches) continue;
-    fs::path level = mount;
-    for (const fs::path& name : fs::path(line.substr(second + 1)).relative_path()) {
-      if (name == "..") break;  // a namespace shows a parent it may not name
-      level /= name;
-      levels.push_back(level);
-    }
-  }
-  return levels;
 }
 
 std::vector<std::string> vector_extensions() {
@@ -209,30 +158,9 @@ std::int64_t peak_rss_bytes() {
   return high_water_kib ? static_cast<std::int64_t>(*high_water_kib * 1024) : from_usage;
 }
 
-std::vector<std::string> noise_warnings(int threads) {
-  std::vector<std::string> warnings;
-  const int available = default_threads();
-  if (threads > available) {
-    warnings.push_back(fmt::format("{} threads on {} processors: use --threads {}", threads, available, available));
-  }
-  double load[1] = {0};
-  const double processors = std::max(1u, std::thread::hardware_concurrency());
-  if (::getloadavg(load, 1) == 1 && load[0] > 0.5 * processors) {
-    warnings.push_back(
-        fmt::format("the load average is {:.1f} on {:.0f} processors: other work slows this down; measure "
-                    "on an idle machine",
-                    load[0], processors));
-  }
-  const std::vector<int> cpus = affinity_cpus();
-  const std::string governor =
-      first_line(fmt::format("/sys/devices/system/cpu/cpu{}/cpufreq/scaling_governor", cpus.empty() ? 0 : cpus[0]));
-  if (governor == "powersave" || governor == "conservative" || governor == "ondemand") {
-    warnings.push_back(
-        fmt::format("the frequency governor is `{}`: timings drift; set `performance` (cpupower "
-                    "frequency-set -g performance)",
-                    governor));
-  }
-  return warnings;
+bool reset_peak_rss() {
+  std::ofstream file("/proc/self/clear_refs");
+  return static_cast<bool>(file << "5" << std::flush);
 }
 
 std::string utc_now() { return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::time(nullptr))); }

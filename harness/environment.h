@@ -31,11 +31,10 @@ std::optional<double> cgroup_cpu_limit(const std::filesystem::path& root = "/");
 /// Bytes this process may have: the cgroup's limit or the machine's memory, the smaller; empty when unknown.
 std::optional<std::int64_t> memory_limit_bytes(const std::filesystem::path& root = "/");
 
-/// Largest resident set of this process so far.
+/// Largest resident set of this process so far, or since reset_peak_rss().
 std::int64_t peak_rss_bytes();
-
-/// What can make timings noisy here, each with a hint: a busy machine, a saving governor, more threads than processors.
-std::vector<std::string> noise_warnings(int threads);
+/// Makes the present resident set the largest so far. False where the kernel does not let it.
+bool reset_peak_rss();
 
 /// "2024-05-06T07:08:09Z".
 std::string utc_now();

@@ -87,6 +87,7 @@ int run(int argc, char** argv) {
   harness::add_data_command(app, exit_code);
   harness::add_train_command(app, exit_code);
   harness::add_eval_command(app, exit_code);
+  harness::add_predict_command(app, exit_code);
   harness::add_attend_command(app, exit_code);
   harness::add_bench_command(app, exit_code);
   harness::add_selftest_command(app, exit_code);

@@ -86,6 +86,10 @@ Json encode(const T& value) {
     Json object = Json::object();
     for (const auto& [name, number] : value) object[name] = encode_number(number);
     return object;
+  } else if constexpr (std::is_same_v<T, std::vector<ProfileRow>>) {
+    Json array = Json::array();
+    for (const ProfileRow& row : value) array.push_back(encode(row));
+    return array;
   } else if constexpr (Block<T>) {
     Writer writer;
     list_fields(writer, value);
@@ -175,8 +179,9 @@ void decode(const Json& json, const std::string& path, T& value) {
     } else {
       value = text;
     }
-  } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
-    if (!json.is_array()) refuse(path, "an array of strings", json);
+  } else if constexpr (std::is_same_v<T, std::vector<std::string>> || std::is_same_v<T, std::vector<ProfileRow>>) {
+    if (!json.is_array())
+      refuse(path, std::is_same_v<T, std::vector<std::string>> ? "an array of strings" : "an array", json);
     value.clear();
     for (const Json& element : json) decode(element, path, value.emplace_back());
   } else if constexpr (std::is_same_v<T, std::vector<double>>) {

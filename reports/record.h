@@ -94,6 +94,7 @@ struct StepTimeBlock {
   double p50 = 0;
   double p90 = 0;
   double p99 = 0;
+  std::optional<std::array<double, 2>> median95 = {};  // bootstrap interval of the median; bench only
 };
 
 struct PhaseBlock {
@@ -112,6 +113,7 @@ struct SpeedBlock {
   std::optional<double> executed_tokens_per_s = {};  // tokens that were computed, bucket padding included
   std::optional<std::int64_t> batch_size = {};
   std::optional<std::int64_t> warmup_steps_excluded = {};
+  std::optional<bool> steady_state = {};  // whether step times had settled when timing began; empty: not looked for
   std::optional<StepTimeBlock> train_step_ms = {};
   std::optional<StepTimeBlock> infer_step_ms = {};
   std::optional<PhaseBlock> phase_s = {};
@@ -123,7 +125,53 @@ struct MfuBlock {
   std::optional<double> train = {};
   std::optional<double> infer = {};
   std::optional<double> peak_sgemm_gflops = {};
-  std::optional<std::vector<double>> samples = {};  // one per timed step
+  std::optional<std::vector<double>> samples = {};              // one per timed step
+  std::optional<std::array<double, 2>> median95 = {};           // bootstrap interval of the median
+  std::optional<std::vector<double>> peak_samples_gflops = {};  // one a burst
+};
+
+/// The least time a step can take on this machine: its work at the rates measured for work of that kind.
+struct BoundBlock {
+  std::optional<double> step_ms = {};             // the sum of the next three
+  std::optional<double> products_ms = {};         // matrix products, each at the rate of its shape
+  std::optional<double> exponentials_ms = {};     // empty: not counted
+  std::optional<double> draws_ms = {};            // random numbers; empty: not counted
+  std::optional<double> share_reached = {};       // step_ms over the median step
+  std::optional<double> worker_peak_gflops = {};  // one worker's 512x512x512 products when nothing interrupts them
+};
+
+/// All threads together; empty where it was not measured.
+struct BandwidthBlock {
+  std::optional<double> before = {};  // the measurements of this length
+  std::optional<double> after = {};
+  std::optional<std::int64_t> array_bytes = {};  // of each of a thread's three arrays
+};
+
+/// What disturbed the timed steps, as counted beside them.
+struct NoiseBlock {
+  std::optional<double> outlier_share = {};     // of the step times
+  std::optional<double> drift = {};             // median of the second half over that of the first, minus 1
+  std::optional<double> peak_spread = {};       // of the sgemm bursts: (largest - smallest) / median
+  std::optional<double> steal_share = {};       // of the time of the allowed processors
+  std::optional<double> other_load_share = {};  // likewise, taken by other processes
+  std::optional<std::int64_t> involuntary_switches = {};
+  std::optional<std::int64_t> thermal_throttles = {};
+  std::optional<std::int64_t> cgroup_throttles = {};
+};
+
+/// A group of a plan's steps in a profile; times are of one worker while all are busy.
+struct ProfileRow {
+  std::string phase = {};      // "forward" | "backward" | "optimizer" | "outside" (of all kernels)
+  std::string operation = {};  // empty: all of the scope
+  std::string scope = {};      // where in the model, "*" for any layer
+  std::int64_t calls = 0;      // for one example
+  double ns_per_token = 0;
+  double time_share = 0;              // of the step
+  std::optional<double> gflops = {};  // over its matrix products
+  std::int64_t bytes = 0;             // that its arguments cover, for one example
+  std::int64_t cached_bytes = 0;      // apart from those: of buffers that exist for one block of rows only
+  std::optional<double> gb_per_s = {};
+  std::optional<double> roofline_share = {};  // max(FLOP / peak, bytes / bandwidth) over its time
 };
 
 struct MemoryBlock {
@@ -132,6 +180,7 @@ struct MemoryBlock {
   std::optional<std::int64_t> peak_rss_bytes = {};
   std::optional<std::int64_t> lane_gradient_bytes = {};
   std::optional<std::int64_t> scratch_bytes = {};
+  std::optional<BandwidthBlock> bandwidth_gb_per_s = {};  // bench only
 };
 
 struct EnvironmentBlock {
@@ -178,6 +227,9 @@ struct ResultRecord {
   std::optional<double> wall_s = {};
   EnvironmentBlock environment;
   std::vector<std::string> notes = {};
+  std::optional<BoundBlock> bound = {};                 // bench only
+  std::optional<NoiseBlock> noise = {};                 // bench only
+  std::optional<std::vector<ProfileRow>> profile = {};  // `lra bench --profile` only, costliest first
 };
 
 /// All keys of the schema, in its order; `null` where an optional is empty or a number is not finite.

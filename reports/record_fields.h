@@ -71,6 +71,7 @@ void list_fields(auto& archive, BlockOf<StepTimeBlock> auto& block) {
   archive("p50", block.p50);
   archive("p90", block.p90);
   archive("p99", block.p99);
+  archive("median95", block.median95);
 }
 
 void list_fields(auto& archive, BlockOf<PhaseBlock> auto& block) {
@@ -94,6 +95,7 @@ void list_fields(auto& archive, BlockOf<SpeedBlock> auto& block) {
   archive("phase_s", block.phase_s);
   archive("train_step_samples_ms", block.train_step_samples_ms);
   archive("infer_step_samples_ms", block.infer_step_samples_ms);
+  archive("steady_state", block.steady_state);
 }
 
 void list_fields(auto& archive, BlockOf<MfuBlock> auto& block) {
@@ -101,6 +103,48 @@ void list_fields(auto& archive, BlockOf<MfuBlock> auto& block) {
   archive("infer", block.infer);
   archive("peak_sgemm_gflops", block.peak_sgemm_gflops);
   archive("samples", block.samples);
+  archive("median95", block.median95);
+  archive("peak_samples_gflops", block.peak_samples_gflops);
+}
+
+void list_fields(auto& archive, BlockOf<BoundBlock> auto& block) {
+  archive("step_ms", block.step_ms);
+  archive("products_ms", block.products_ms);
+  archive("exponentials_ms", block.exponentials_ms);
+  archive("draws_ms", block.draws_ms);
+  archive("share_reached", block.share_reached);
+  archive("worker_peak_gflops", block.worker_peak_gflops);
+}
+
+void list_fields(auto& archive, BlockOf<BandwidthBlock> auto& block) {
+  archive("before", block.before);
+  archive("after", block.after);
+  archive("array_bytes", block.array_bytes);
+}
+
+void list_fields(auto& archive, BlockOf<NoiseBlock> auto& block) {
+  archive("outlier_share", block.outlier_share);
+  archive("drift", block.drift);
+  archive("peak_spread", block.peak_spread);
+  archive("steal_share", block.steal_share);
+  archive("other_load_share", block.other_load_share);
+  archive("involuntary_switches", block.involuntary_switches);
+  archive("thermal_throttles", block.thermal_throttles);
+  archive("cgroup_throttles", block.cgroup_throttles);
+}
+
+void list_fields(auto& archive, BlockOf<ProfileRow> auto& row) {
+  archive("phase", row.phase);
+  archive("operation", row.operation);
+  archive("scope", row.scope);
+  archive("calls", row.calls);
+  archive("ns_per_token", row.ns_per_token);
+  archive("time_share", row.time_share);
+  archive("gflops", row.gflops);
+  archive("bytes", row.bytes);
+  archive("cached_bytes", row.cached_bytes);
+  archive("gb_per_s", row.gb_per_s);
+  archive("roofline_share", row.roofline_share);
 }
 
 void list_fields(auto& archive, BlockOf<MemoryBlock> auto& block) {
@@ -109,6 +153,7 @@ void list_fields(auto& archive, BlockOf<MemoryBlock> auto& block) {
   archive("peak_rss_bytes", block.peak_rss_bytes);
   archive("lane_gradient_bytes", block.lane_gradient_bytes);
   archive("scratch_bytes", block.scratch_bytes);
+  archive("bandwidth_gb_per_s", block.bandwidth_gb_per_s);
 }
 
 void list_fields(auto& archive, BlockOf<EnvironmentBlock> auto& block) {
@@ -155,6 +200,9 @@ void list_fields(auto& archive, BlockOf<ResultRecord> auto& record) {
   archive("wall_s", record.wall_s);
   archive("environment", record.environment);
   archive("notes", record.notes);
+  archive("bound", record.bound);
+  archive("noise", record.noise);
+  archive("profile", record.profile);
 }
 
 }  // namespace lra::reports

@@ -39,6 +39,32 @@ double mean(std::span<const double> samples) {
   return std::accumulate(samples.begin(), samples.end(), 0.0) / static_cast<double>(samples.size());
 }
 
+double outlier_share(std::span<const double> samples) {
+  if (samples.empty()) return 0;
+  constexpr double kFence = 1.5, kDeviations = 3, kFloor = 0.01;
+  constexpr double kMadOfNormal = 1.4826;  // scales the deviation to the standard deviation of a normal distribution
+  const double low = quantile(samples, 0.25), high = quantile(samples, 0.75), centre = median(samples);
+  std::vector<double> deviations;
+  for (const double sample : samples) deviations.push_back(std::abs(sample - centre));
+  const double reach = std::max(kDeviations * kMadOfNormal * median(deviations), kFloor * std::abs(centre));
+  const auto outliers = std::count_if(samples.begin(), samples.end(), [&](double sample) {
+    const bool fenced_out = sample < low - kFence * (high - low) || sample > high + kFence * (high - low);
+    return fenced_out && std::abs(sample - centre) > reach;
+  });
+  return static_cast<double>(outliers) / static_cast<double>(samples.size());
+}
+
+double drift(std::span<const double> samples) {
+  const size_t half = samples.size() / 2;
+  return median(samples.last(half)) / median(samples.first(half)) - 1;
+}
+
+bool has_settled(std::span<const double> samples, std::size_t window, double tolerance) {
+  if (window == 0 || samples.size() < 2 * window) return false;
+  const double last = median(samples.last(window)), before = median(samples.last(2 * window).first(window));
+  return std::abs(last - before) <= tolerance * before;
+}
+
 Interval wilson_interval(std::int64_t correct, std::int64_t total, double z) {
   if (correct < 0 || total < 0 || correct > total) {
     throw std::invalid_argument("[wilson_interval] " + std::to_string(correct) + " correct of " +

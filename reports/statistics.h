@@ -1,6 +1,7 @@
 // Order statistics and confidence intervals of measured samples.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -23,6 +24,19 @@ double median(std::span<const double> samples);
 
 /// NaN when `samples` is empty.
 double mean(std::span<const double> samples);
+
+/// Share of samples that are outliers: outside Tukey's fences (1.5 times the interquartile range beyond the quartiles),
+/// more than three scaled median absolute deviations from the median, and more than 1 % off it. 0 when `samples` is
+/// empty. Sources: Tukey, Exploratory Data Analysis (1977); Hampel, J. Am. Stat. Assoc. 69 (1974).
+double outlier_share(std::span<const double> samples);
+
+/// Median of the second half over that of the first, minus 1; the middle one of an odd number counts in neither. NaN
+/// for fewer than two samples.
+double drift(std::span<const double> samples);
+
+/// Whether the last `window` samples agree with the `window` before them: medians within `tolerance` of each other.
+/// False when there are fewer than two windows.
+bool has_settled(std::span<const double> samples, std::size_t window, double tolerance);
 
 /// Wilson score interval of a proportion; [0, 1] when `total` is 0. Throws std::invalid_argument unless
 /// 0 <= correct <= total. Source: Wilson, J. Am. Stat. Assoc. 22 (1927).

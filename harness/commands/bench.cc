@@ -1,6 +1,7 @@
 // lra bench: steps/s, tokens/s, MFU and memory of mechanisms over sequence lengths.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "harness/commands/command.h"
 #include "harness/commands/options.h"
 #include "harness/environment.h"
+#include "harness/noise.h"
 #include "harness/progress.h"
 #include "harness/signals.h"
 #include "reports/text_report.h"
@@ -25,7 +27,8 @@ struct BenchFlags {
   std::string task, preset;
   std::vector<std::string> attentions, assignments;
   std::vector<int64_t> lengths;
-  std::string mode = "train", json;
+  std::string mode = "train", json, profile_by = "operation", trace;
+  bool profile = false;
   std::optional<int64_t> batch;
   std::optional<double> dropout;
   BenchOptions options;
@@ -57,6 +60,17 @@ std::vector<ResolvedConfig> configurations(const BenchFlags& flags, int64_t leng
   return resolved;
 }
 
+/// Reads --profile-by into the options when a profile is asked for. Throws UsageError for an unknown kind of row.
+void choose_profile(BenchFlags& flags) {
+  if (!flags.profile) return;
+  constexpr auto kNames = names_of(ProfileBy{});
+  const auto found = std::find(kNames.begin(), kNames.end(), flags.profile_by);
+  if (found == kNames.end())
+    throw UsageError(fmt::format("[bench] --profile-by {}", flags.profile_by),
+                     suggest(flags.profile_by, {kNames.begin(), kNames.end()}));
+  flags.options.profile_by = static_cast<ProfileBy>(found - kNames.begin());
+}
+
 int run_bench(BenchFlags& flags) {
   if (flags.mode != "train" && flags.mode != "infer")
     throw UsageError(fmt::format("[bench] --mode {}", flags.mode), suggest(flags.mode, {"train", "infer"}));
@@ -72,8 +86,13 @@ int run_bench(BenchFlags& flags) {
 
   if (!std::isfinite(flags.options.min_time_s))
     throw UsageError(fmt::format("[bench] --min-time-s {} is not finite", flags.options.min_time_s), "for example 2");
+  choose_profile(flags);
+  Trace trace;
+  if (!flags.trace.empty()) flags.options.trace = &trace;
   if (flags.json != "-") require_writable(flags.json);
-  for (const std::string& warning : noise_warnings(flags.options.threads)) log_line("warning: " + warning);
+  require_writable(flags.trace);
+  flags.options.machine_warnings = machine_warnings(flags.options.threads, affinity_cpus());
+  for (const std::string& warning : flags.options.machine_warnings) log_line("warning: " + warning);
 
   catch_interrupts();
   std::vector<reports::ResultRecord> records;
@@ -86,12 +105,15 @@ int run_bench(BenchFlags& flags) {
     }
     if (!flags.json.empty() && flags.json != "-")  // after each length: an interrupted sweep keeps what it has
       io::write_file_atomically(flags.json, nlohmann::ordered_json{{"results", results}}.dump(2) + "\n");
+    if (!flags.trace.empty()) io::write_file_atomically(flags.trace, trace.json().dump() + "\n");
     if (interrupted_by() != 0) return exit_code_of(interrupted_by());
   }
   if (flags.json == "-") {
     std::cout << nlohmann::ordered_json{{"results", results}}.dump(2) << "\n";
   } else {
     std::cout << reports::bench_table(records);
+    for (const reports::ResultRecord& record : records)
+      if (record.profile) std::cout << "\n" << reports::profile_table(record);
   }
   return kExitOk;
 }
@@ -112,8 +134,9 @@ void add_bench_command(CLI::App& app, int& exit_code) {
   command->add_option("--batch", flags->batch, "sequences in a step (default: the preset's)");
   command->add_option("--dropout", flags->dropout, "all dropout rates; 0 to compare with programs that have none");
   command->add_option("--set", flags->assignments, "key=value, repeatable")->expected(1)->take_all();
-  command->add_option("--warmup-steps", flags->options.warmup_steps, "steps before the timed ones")
-      ->capture_default_str()
+  command
+      ->add_option("--warmup-steps", flags->options.warmup_steps,
+                   "steps before the timed ones (default: until their times settle, 10 s or 30 steps at most)")
       ->check(CLI::Range(0, 1000));
   command->add_option("--min-steps", flags->options.min_steps, "timed steps at least")
       ->capture_default_str()
@@ -123,8 +146,25 @@ void add_bench_command(CLI::App& app, int& exit_code) {
       ->check(CLI::Range(0.0, 1e6));
   flags->machine.add_to(*command);
   command->add_option("--json", flags->json, "write the records to this file (- for standard output)");
-  command->footer("Example:\n  lra bench --attention softmax,linear,cosformer --length 1024,4096 --json bench.json");
-  command->callback([flags, &exit_code] { exit_code = run_bench(*flags); });
+  const CLI::Option* profile =
+      command->add_flag("--profile", flags->profile, "after the timed steps, profile every kernel and print a table");
+  const CLI::Option* profile_by =
+      command->add_option("--profile-by", flags->profile_by, "rows of the profile: operation, scope or node")
+          ->capture_default_str();
+  const CLI::Option* trace =
+      command->add_option("--trace", flags->trace, "write the profile's time line here (chrome://tracing, Perfetto)");
+  command->footer(
+      "Steps of all mechanisms are interleaved, with bursts of sgemm beside them as the yardstick of the MFU.\n"
+      "What disturbed them (other load, throttling, drift) is warned of on standard error and noted in the\n"
+      "records. Columns are explained under the table.\n\n"
+      "Example:\n  lra bench --attention softmax,linear,cosformer --length 1024,4096 --json bench.json\n"
+      "  lra bench --attention cosformer --length 4096 --profile --profile-by scope\n"
+      "  lra bench --attention cosformer --length 4096 --trace trace.json   (load it in ui.perfetto.dev)\n"
+      "  lra bench --attention linear --length 1024 --mode infer --warmup-steps 10 --min-steps 50");
+  command->callback([flags, profile, profile_by, trace, &exit_code] {
+    flags->profile = *profile || *profile_by || *trace;
+    exit_code = run_bench(*flags);
+  });
 }
 
 }  // namespace lra::harness

@@ -10,9 +10,8 @@
 #include "harness/commands/command.h"
 #include "harness/commands/options.h"
 #include "harness/examples.h"
-#include "harness/presets.h"
 #include "harness/record_builder.h"
-#include "harness/run_directory.h"
+#include "harness/trained_run.h"
 #include "reports/statistics.h"
 #include "tasks/location.h"
 
@@ -29,35 +28,10 @@ struct EvalFlags {
   bool json = false;
 };
 
-/// The weights that the run's record stands for: the best ones, or the last where the preset selects those.
-fs::path weights_of(const fs::path& run, const TrainConfig& config) {
-  const fs::path best = run / "checkpoint" / "best.safetensors", last = run / "checkpoint" / "last.safetensors";
-  const fs::path& chosen = config.train.selection == Selection::kBestValidation ? best : last;
-  if (!fs::exists(chosen))
-    throw DataError(fmt::format("[eval] {} does not exist", chosen.string()),
-                    "train the run first (`lra train …`, or go on with --resume)");
-  return chosen;
-}
-
-/// The run's own configuration is complete: the preset it came from may be gone.
-TrainConfig config_of(const fs::path& run) {
-  const fs::path file = run / "config.json";
-  std::error_code error;
-  if (!fs::is_regular_file(file, error))
-    throw DataError(fmt::format("[eval] {} holds no config.json", run.string()),
-                    "give a run directory, as `lra train` prints it at its end");
-  TrainConfig config;
-  set_object(config, read_json(file), file.string());
-  derive(config);
-  validate(config);
-  complete_attention_parameters(config);
-  return config;
-}
-
 int run_eval(const EvalFlags& flags) {
   const fs::path run = flags.run;
   const tasks::SplitName split = tasks::parse_split(flags.split);
-  const TrainConfig config = config_of(run);
+  const TrainConfig config = config_of_run(run);
   const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), config.task.name);
   const SplitExamples examples(dataset.split(split), config.sequence_length);
   require_known_tokens(dataset, split);
@@ -71,7 +45,7 @@ int run_eval(const EvalFlags& flags) {
   Learner learner(model,
                   {.threads = flags.machine.thread_count(), .memory_limit_bytes = flags.machine.memory_limit_bytes()},
                   {}, lengths);
-  const fs::path weights = weights_of(run, config);
+  const fs::path weights = weights_of_run(run, config);
   load_weights(weights, config_hash(config, dataset.manifest().dataset_sha256), model.parameters(), learner.weights());
   const Tally tally = learner.evaluate(examples);
   const reports::Interval interval = reports::wilson_interval(tally.correct, tally.examples);

@@ -34,12 +34,42 @@ TEST(ResultRecord, ReadsWhatItWrote) {
   EXPECT_EQ(record.environment.isa_flags.size(), 3u);
 }
 
+TEST(ResultRecord, ReadsTheBlocksOfABench) {
+  const ResultRecord record = record_from_json(to_json(sample_bench_record()));
+  EXPECT_EQ(record.speed.train_step_ms->median95, (std::array<double, 2>{82.5, 84.5}));
+  EXPECT_EQ(record.memory.bandwidth_gb_per_s->after, 30.5);
+  EXPECT_EQ(record.bound->products_ms, 52);
+  EXPECT_FALSE(record.bound->draws_ms.has_value());
+  EXPECT_EQ(record.noise->involuntary_switches, 3);
+  ASSERT_EQ(record.profile->size(), 5U);
+  EXPECT_EQ((*record.profile)[0].scope, "layers.*.ffn");
+  EXPECT_EQ((*record.profile)[0].gflops, 110);
+  EXPECT_FALSE((*record.profile)[1].gflops.has_value());
+}
+
 TEST(ResultRecord, WritesEveryKeyAndNullWhereNothingApplies) {
   const Json json = to_json(ResultRecord{});
-  for (const char* pointer :
-       {"/preset_sha256", "/config_hash", "/executed_length/mean", "/accuracy/test", "/accuracy/wilson95", "/selection",
-        "/best_step", "/loss/train", "/speed/train_step_ms", "/speed/phase_s", "/mfu/samples", "/memory/peak_rss_bytes",
-        "/wall_s", "/denormals_flushed", "/model/parameters_ratio_to_softmax"}) {
+  for (const char* pointer : {"/preset_sha256",
+                              "/config_hash",
+                              "/executed_length/mean",
+                              "/accuracy/test",
+                              "/accuracy/wilson95",
+                              "/selection",
+                              "/best_step",
+                              "/loss/train",
+                              "/speed/train_step_ms",
+                              "/speed/phase_s",
+                              "/mfu/samples",
+                              "/memory/peak_rss_bytes",
+                              "/wall_s",
+                              "/bound",
+                              "/noise",
+                              "/profile",
+                              "/speed/steady_state",
+                              "/mfu/median95",
+                              "/memory/bandwidth_gb_per_s",
+                              "/denormals_flushed",
+                              "/model/parameters_ratio_to_softmax"}) {
     ASSERT_TRUE(json.contains(Json::json_pointer(pointer))) << pointer;
     EXPECT_TRUE(json.at(Json::json_pointer(pointer)).is_null()) << pointer;
   }
@@ -80,6 +110,9 @@ TEST(ResultRecord, NamesTheKeyThatCannotBeRead) {
   EXPECT_THAT(reading("/seed", -1), ThrowsMessage<RecordError>(HasSubstr("[seed]")));
   EXPECT_THAT(reading("/lanes", 2.5), ThrowsMessage<RecordError>(HasSubstr("an integer")));
   EXPECT_THAT(reading("/task", 7), ThrowsMessage<RecordError>(HasSubstr("[task] is 7, not an object")));
+  EXPECT_THAT(reading("/profile", 7), ThrowsMessage<RecordError>(HasSubstr("[profile] is 7, not an array")));
+  EXPECT_THAT(reading("/profile", Json::array({Json{{"calls", "many"}}})),
+              ThrowsMessage<RecordError>(HasSubstr("[profile.calls]")));
   EXPECT_THAT(reading("/schema_version", 99), ThrowsMessage<RecordError>(HasSubstr("99")));
   EXPECT_THROW(record_from_json(Json::array()), RecordError);
 }

@@ -92,7 +92,49 @@ inline ResultRecord sample_bench_record() {
   record.best_step.reset();
   record.speed.phase_s.reset();
   record.speed.train_step_samples_ms = {83.5, 83.75, 84};
+  record.speed.train_step_ms->median95 = std::array<double, 2>{82.5, 84.5};
+  record.speed.steady_state = true;
   record.mfu.samples = {0.41, 0.409, 0.408};
+  record.mfu.median95 = std::array<double, 2>{0.405, 0.412};
+  record.mfu.peak_samples_gflops = {227, 228, 229, 228};
+  record.memory.bandwidth_gb_per_s = BandwidthBlock{.before = 31.5, .after = 30.5, .array_bytes = 64 << 20};
+  record.bound = BoundBlock{.step_ms = 52, .products_ms = 52, .share_reached = 52 / 83.5, .worker_peak_gflops = 114};
+  record.noise = NoiseBlock{.outlier_share = 0,
+                            .drift = 0.01,
+                            .peak_spread = 0.02,
+                            .steal_share = 0,
+                            .other_load_share = 0.01,
+                            .involuntary_switches = 3,
+                            .thermal_throttles = 0,
+                            .cgroup_throttles = 0};
+  record.profile = {
+      {.phase = "forward",
+       .operation = "linear",
+       .scope = "layers.*.ffn",
+       .calls = 16,
+       .ns_per_token = 600,
+       .time_share = 0.6,
+       .gflops = 110,
+       .bytes = 3 << 20,
+       .cached_bytes = 1 << 20,
+       .gb_per_s = 5,
+       .roofline_share = 0.9},
+      {.phase = "backward",
+       .operation = "an_operation_with_a_very_long_name",
+       .scope = "layers.*.a_scope_with_a_very_long_name",
+       .calls = 12345,
+       .ns_per_token = 250,
+       .time_share = 0.25,
+       .bytes = 1000,
+       .gb_per_s = 1},
+      {.phase = "optimizer",
+       .operation = "sum lanes, clip, update",
+       .calls = 1,
+       .ns_per_token = 50,
+       .time_share = 0.05,
+       .bytes = 9 << 20},
+      {.phase = "outside", .operation = "between kernels", .calls = 248, .ns_per_token = 40, .time_share = 0.04},
+      {.phase = "outside", .operation = "rest", .ns_per_token = 60, .time_share = 0.06}};
   record.wall_s.reset();
   return record;
 }

@@ -31,6 +31,34 @@ TEST(Median, IsUntouchedByAnOutlier) {
   EXPECT_EQ(mean(std::vector<double>{1, 2, 6}), 3);
 }
 
+TEST(OutlierShare, CountsWhatLiesFarFromTheRest) {
+  EXPECT_EQ(outlier_share(std::vector<double>{10, 10.2, 9.9, 10.1, 10, 9.8, 10.3, 15}), 0.125);
+  EXPECT_EQ(outlier_share(std::vector<double>{5, 10, 10.2, 9.9, 10.1, 10, 9.8, 10.3, 15, 10}), 0.2);
+  EXPECT_EQ(outlier_share(std::vector<double>{1, 2, 3, 4, 5, 6, 7, 8}), 0);
+  EXPECT_EQ(outlier_share({}), 0);
+}
+
+TEST(OutlierShare, ForgivesOnePercentOfSamplesThatAreAllAlike) {
+  EXPECT_EQ(outlier_share(std::vector<double>{100, 100, 100, 100, 100.9}), 0);
+  EXPECT_EQ(outlier_share(std::vector<double>{100, 100, 100, 100, 101.1}), 0.2);
+}
+
+TEST(Drift, ComparesTheHalvesByTheirMedians) {
+  EXPECT_NEAR(drift(std::vector<double>{10, 10, 50, 11, 11, 11}), 0.1, 1e-12);
+  EXPECT_DOUBLE_EQ(drift(std::vector<double>{8, 8, 1000, 6, 6}), -0.25);
+  EXPECT_TRUE(std::isnan(drift(std::vector<double>{1})));
+}
+
+TEST(HasSettled, ComparesTheLastTwoWindows) {
+  const std::vector<double> falling = {30, 20, 15, 12, 11, 10, 10, 10.2, 9.9, 10.1};
+  EXPECT_FALSE(has_settled(std::span(falling).first(5), 3, 0.05));  // too few
+  EXPECT_FALSE(has_settled(std::span(falling).first(6), 3, 0.05));  // 20 and 11
+  EXPECT_FALSE(has_settled(std::span(falling).first(8), 3, 0.05));  // 12 and 10
+  EXPECT_TRUE(has_settled(falling, 3, 0.1));
+  EXPECT_FALSE(has_settled(falling, 3, 0));
+  EXPECT_FALSE(has_settled(falling, 0, 1));
+}
+
 TEST(WilsonInterval, MatchesTheClosedForm) {
   // Worked out from the formula in Python.
   const Interval interval = wilson_interval(744, 2000);

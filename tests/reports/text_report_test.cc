@@ -65,23 +65,6 @@ TEST(RunReport, LeavesOutWhatIsNotKnown) {
   EXPECT_THAT(report, HasSubstr("interrupted: listops"));
 }
 
-TEST(BenchTable, HasARowForEachCellAndFitsThePage) {
-  std::vector<ResultRecord> records(3, sample_bench_record());
-  records[1].attention.name = "a_mechanism_with_a_very_long_name";
-  records[2].status = RunStatus::kDoesNotFit;
-  records[2].speed = {};
-  records[2].mfu = {};
-  records[2].sequence_length = 65536;
-  const std::string table = bench_table(records);
-  EXPECT_LE(longest_line(table), 80u);
-  EXPECT_THAT(table, HasSubstr("nystromformer"));
-  EXPECT_THAT(table, HasSubstr("a_mechanism_w~"));
-  EXPECT_THAT(table, HasSubstr("too large"));
-  EXPECT_THAT(table, HasSubstr("65,536"));
-  EXPECT_THAT(table, HasSubstr("41.0 %"));
-  EXPECT_THAT(table, HasSubstr("70.0 MiB"));
-}
-
 TEST(Units, ReadAsPeopleWriteThem) {
   EXPECT_EQ(format_bytes(0), "0 B");
   EXPECT_EQ(format_bytes(512), "512 B");

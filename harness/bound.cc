@@ -1,0 +1,192 @@
+#include "harness/bound.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/aligned.h"
+#include "engine/kernels/dropout_mask.h"
+#include "engine/kernels/vmath.h"
+#include "engine/onednn/matmul.h"
+#include "reports/statistics.h"
+
+namespace lra::harness {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using engine::Place;
+using engine::RowRole;
+using engine::Step;
+
+constexpr double kBurst_s = 0.05;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// Median seconds of one call of make_call(worker)() on each worker at once, averaged over the workers.
+template <class MakeCall>
+double median_call_s(engine::Workers& workers, double burst_s, const MakeCall& make_call) {
+  std::vector<double> medians(static_cast<size_t>(workers.count()));
+  workers.run([&](int worker) {
+    auto call = make_call(worker);
+    call();  // touches the memory, makes this thread's handles
+    std::vector<double> samples_s;
+    const Clock::time_point begin = Clock::now();
+    do {
+      const Clock::time_point start = Clock::now();
+      call();
+      samples_s.push_back(seconds_since(start));
+    } while (seconds_since(begin) < burst_s);
+    medians[static_cast<size_t>(worker)] = reports::median(samples_s);
+  });
+  return reports::mean(medians);
+}
+
+/// A place's shape in one call of the step's kernel: a block's rows where it takes them.
+engine::Layout layout_of_call(const Step& step, const Place& place, size_t index, bool output) {
+  engine::Layout layout = place.layout;
+  layout.offset = 0;
+  if (step.rows == 0) return layout;
+  const RowRole role = output ? step.roles.outputs[index] : step.roles.inputs[index];
+  if (role == RowRole::rows)
+    layout.shape.set(layout.shape.rank() >= 2 ? -2 : -1, std::min(engine::kPipelineRows, step.rows));
+  return layout;
+}
+
+/// Elements from the first to one past the last of a window.
+int64_t extent(const engine::Layout& layout) {
+  int64_t last = 0;
+  for (int axis = 0; axis < layout.shape.rank(); ++axis)
+    last += (layout.shape[axis] - 1) * layout.strides[static_cast<size_t>(axis)];
+  return last + 1;
+}
+
+/// The layouts of one call of a step, inputs first.
+std::vector<engine::Layout> layouts_of_call(const Step& step) {
+  std::vector<engine::Layout> layouts;
+  for (size_t i = 0; i < step.inputs.size(); ++i) layouts.push_back(layout_of_call(step, step.inputs[i], i, false));
+  for (size_t i = 0; i < step.outputs.size(); ++i) layouts.push_back(layout_of_call(step, step.outputs[i], i, true));
+  return layouts;
+}
+
+/// Memory of one worker's calls of one kernel: an array for each argument, all of small exact numbers.
+class HotCall {
+ public:
+  HotCall(const Step& step, const std::vector<engine::Layout>& layouts)
+      : kernel_(*step.kernel), inputs_(step.inputs.size()), scratch_(kernel_.scratch_bytes()) {
+    constexpr float kSmall = 0.0625F;  // sums over many calls stay far from overflow
+    for (const engine::Layout& layout : layouts) {
+      arrays_.emplace_back(static_cast<size_t>(extent(layout)), kSmall);
+      views_.push_back({.data = arrays_.back().data(), .dtype = engine::Dtype::f32, .layout = layout});
+    }
+  }
+  void operator()() {
+    const std::span<const engine::View> views = views_;
+    kernel_.run({.inputs = views.first(inputs_), .outputs = views.subspan(inputs_), .scratch = scratch_.data()});
+  }
+
+ private:
+  const engine::Kernel& kernel_;
+  size_t inputs_;
+  engine::AlignedVector<std::byte> scratch_;
+  std::vector<engine::AlignedVector<float>> arrays_;
+  std::vector<engine::View> views_;
+};
+
+/// Tells steps with the same kind of call from others.
+std::string signature(const Step& step, const std::vector<engine::Layout>& layouts) {
+  std::string text = fmt::format("{} {}", step.name, static_cast<int>(step.outputs[0].base));
+  for (const engine::Layout& layout : layouts) {
+    text += layout.shape.to_string();
+    for (int axis = 0; axis < layout.shape.rank(); ++axis)
+      text += fmt::format(" {}", layout.strides[static_cast<size_t>(axis)]);
+  }
+  return text;
+}
+
+/// The product that the sgemm bursts make.
+class SquareProduct {
+ public:
+  static constexpr int64_t kSize = 512;
+  SquareProduct()
+      : matmul_(engine::onednn::Matmul::find(
+            {.m = kSize, .n = kSize, .k = kSize, .a_row_stride = kSize, .b_row_stride = kSize, .c_row_stride = kSize})),
+        a_(kSize * kSize, 0.5F),
+        b_(kSize * kSize, 0.25F),
+        c_(kSize * kSize),
+        scratch_(matmul_->scratch_bytes()) {}
+  void operator()() { matmul_->run(a_.data(), b_.data(), nullptr, c_.data(), scratch_.data()); }
+
+ private:
+  std::shared_ptr<const engine::onednn::Matmul> matmul_;
+  engine::AlignedVector<float> a_, b_, c_;
+  engine::AlignedVector<std::byte> scratch_;
+};
+
+}  // namespace
+
+Work work_of(const Step& step) {
+  return {.product_flops = static_cast<double>(step.product_flops + step.effort.repeated_flops),
+          .exponentials = static_cast<double>(step.effort.exponentials),
+          .draws = static_cast<double>(step.effort.draws)};
+}
+
+WorkRates measure_work_rates(engine::Workers& workers) {
+  constexpr int64_t kRows = 64, kColumns = 64;  // 16 KiB: stays in L1
+  constexpr double kElements = kRows * kColumns;
+  const auto exponentials_s = median_call_s(workers, kBurst_s, [](int) {
+    return [x = engine::AlignedVector<float>(kRows * kColumns, -1.0F),
+            y = engine::AlignedVector<float>(kRows * kColumns)]() mutable {
+      engine::exp_f32(x.data(), y.data(), static_cast<int64_t>(x.size()));
+    };
+  });
+  const auto draws_s = median_call_s(workers, kBurst_s, [](int) {
+    return [scales = engine::AlignedVector<float>(kRows * kColumns)]() mutable {
+      engine::dropout_scales({.key = 1, .threshold = 6554, .rows = kRows, .columns = kColumns}, scales.data(),
+                             kColumns);
+    };
+  });
+  const double product_s = median_call_s(workers, kBurst_s, [](int) { return SquareProduct(); });
+  return {.product_gflops = 2.0 * SquareProduct::kSize * SquareProduct::kSize * SquareProduct::kSize / product_s * 1e-9,
+          .exponentials_per_s = kElements / exponentials_s,
+          .draws_per_s = kElements / draws_s};
+}
+
+double hot_product_gflops(const Step& step, engine::Workers& workers) {
+  constexpr int64_t kLargest = int64_t{1} << 22;  // floats of all arguments
+  constexpr double kShortBurst_s = 0.005;
+  if (step.product_flops == 0 || (step.name != "matmul" && step.name != "linear")) return 0;
+  const std::vector<engine::Layout> layouts = layouts_of_call(step);
+  int64_t floats = 0;
+  for (const engine::Layout& layout : layouts) floats += extent(layout);
+  if (floats > kLargest) return 0;
+  const double share =
+      step.rows == 0 ? 1.0
+                     : static_cast<double>(std::min(engine::kPipelineRows, step.rows)) / static_cast<double>(step.rows);
+  const double call_s = median_call_s(workers, kShortBurst_s, [&](int) { return HotCall(step, layouts); });
+  return share * static_cast<double>(step.product_flops) / call_s * 1e-9;
+}
+
+WorkSeconds least_seconds(const engine::Plan& plan, engine::Workers& workers, const WorkRates& rates) {
+  std::map<std::string, double> known_gflops;
+  WorkSeconds seconds;
+  for (size_t i = 0; i < plan.steps(); ++i) {
+    const Step& step = plan.step(i);
+    const Work work = work_of(step);
+    if (work.product_flops > 0) {
+      const auto [known, added] = known_gflops.try_emplace(signature(step, layouts_of_call(step)), 0.0);
+      if (added) known->second = hot_product_gflops(step, workers);
+      const double gflops = known->second > 0 ? known->second : rates.product_gflops;
+      seconds.products += work.product_flops / (gflops * 1e9);
+    }
+    if (work.exponentials > 0) seconds.exponentials += work.exponentials / rates.exponentials_per_s;
+    if (work.draws > 0) seconds.draws += work.draws / rates.draws_per_s;
+  }
+  return seconds;
+}
+
+}  // namespace lra::harness

@@ -1,0 +1,69 @@
+#include "harness/trained_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "engine/errors.h"
+#include "engine/io/npy.h"  // shape_text
+#include "engine/io/safetensors.h"
+#include "harness/model/model.h"
+#include "harness/run_directory.h"
+
+namespace lra::harness {
+
+namespace fs = std::filesystem;
+
+TrainConfig config_of_run(const fs::path& run) {
+  const fs::path file = run / "config.json";
+  std::error_code error;
+  if (!fs::is_regular_file(file, error))
+    throw DataError(
+        fmt::format("[run] {} {}", run.string(), fs::exists(run, error) ? "holds no config.json" : "does not exist"),
+        "give a run directory, as `lra train` prints it at its end");
+  TrainConfig config;
+  set_object(config, read_json(file), file.string());
+  derive(config);
+  validate(config);
+  complete_attention_parameters(config);
+  return config;
+}
+
+fs::path weights_of_run(const fs::path& run, const TrainConfig& config) {
+  const bool best = config.train.selection == Selection::kBestValidation;
+  fs::path chosen = run / "checkpoint" / (best ? "best.safetensors" : "last.safetensors");
+  std::error_code error;
+  if (!fs::exists(chosen, error))
+    throw DataError(fmt::format("[run] {} does not exist", chosen.string()),
+                    "train the run first (`lra train …`, or go on with --resume)");
+  return chosen;
+}
+
+std::vector<double> read_weights(const fs::path& file, const engine::Parameters& parameters) {
+  const io::SafetensorsFile weights(file);
+  std::vector<double> flat(static_cast<size_t>(parameters.flat_elements()));
+  for (const engine::Parameter& parameter : parameters.list()) {
+    const io::SafetensorsTensor& tensor = weights.at(parameter.name);
+    const bool wide = tensor.type == io::SafetensorsType::kF64;
+    if (!wide && tensor.type != io::SafetensorsType::kF32)
+      throw RunError(
+          fmt::format("[weights] {}: tensor {} holds {}", file.string(), parameter.name, io::type_name(tensor.type)),
+          "weights are F32 or F64");
+    if (tensor.shape.size() > engine::kMaxRank || !(engine::Shape(tensor.shape) == parameter.shape))
+      throw RunError(fmt::format("[weights] {}: tensor {} is {}, the model's {}", file.string(), parameter.name,
+                                 io::shape_text(tensor.shape), parameter.shape.to_string()),
+                     "use the configuration it was trained with (config.json in its run directory)");
+    const auto copy = [&](const auto& values) {
+      std::copy(values.begin(), values.end(), flat.begin() + parameter.offset);
+    };
+    if (wide) {
+      copy(weights.values<double>(parameter.name));
+    } else {
+      copy(weights.values<float>(parameter.name));
+    }
+  }
+  return flat;
+}
+
+}  // namespace lra::harness
