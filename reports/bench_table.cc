@@ -87,8 +87,8 @@ std::string footnotes(std::span<const ResultRecord> records) {
                          *most_peak - *least_peak < 1 ? "" : fmt::format(" to {:.0f}", *most_peak));
   if (bounded)
     notes +=
-        "  bound: what the step's matrix products alone would take, each at the\n"
-        "  speed of its shape on operands in cache, over the time of the step.\n";
+        "  bound: what the step's products, exponentials and random draws would take,\n"
+        "  each at the speed of its kind in cache, over the time of the step.\n";
   return notes;
 }
 

@@ -23,7 +23,7 @@ fi
   --set train.eval_every=$((steps < 500 ? steps : 500))
 cat >&2 <<'NEXT'
 
-The benchmark itself (96,000 expressions of 501 to 1,999 tokens, 17 minutes for the recorded run on two shared cores):
+The benchmark itself (96,000 expressions of 501 to 1,999 tokens, 7.5 minutes for the recorded run on two cores):
   build/release/lra data generate listops --data data
   build/release/lra train --task listops --attention cosformer --preset small --data data
 NEXT

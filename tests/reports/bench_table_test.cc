@@ -67,7 +67,7 @@ TEST(BenchTable, SaysInFootnotesWhatItRestsOn) {
   EXPECT_THAT(table, HasSubstr("10 to 30 warm-up steps"));
   EXPECT_THAT(table, HasSubstr("nystromformer at n = 2,000 had not settled in 30 steps"));
   EXPECT_THAT(table, HasSubstr("228 to 240 GFLOP/s"));
-  EXPECT_THAT(table, HasSubstr("bound: what the step's matrix products alone would take"));
+  EXPECT_THAT(table, HasSubstr("bound: what the step's products, exponentials and random draws would take"));
   records.pop_back();
   EXPECT_THAT(bench_table(records), Not(HasSubstr("settled")));
 }
