@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/errors.h"
 #include "engine/io/safetensors.h"
+#include "engine/io/sha256.h"
 
 namespace lra::harness {
 namespace {
@@ -89,12 +91,40 @@ RunState state_from(const nlohmann::json& json) {
           .wall_s = json.at("wall_s")};
 }
 
+/// What `sha256` in the metadata holds: the digest of all tensors' data in the order of the file, then of the metadata
+/// that results depend on. A header can be well-formed, and every number in it or behind it wrong.
+std::string digest_of(std::span<const io::SafetensorsTensor> tensors,
+                      const std::map<std::string, std::string>& metadata) {
+  io::Sha256 digest;
+  for (const io::SafetensorsTensor& tensor : tensors) digest.update(tensor.data);
+  for (const auto& [key, value] : metadata)
+    if (key != "sha256") digest.update(fmt::format("{}={}\n", key, value));
+  return digest.hex_digest();
+}
+
+void write_checkpoint(const std::filesystem::path& path, std::span<const io::SafetensorsTensor> tensors,
+                      std::map<std::string, std::string> metadata) {
+  metadata["format"] = kFormat;
+  metadata["sha256"] = digest_of(tensors, metadata);  // all are f32, so that the file keeps their order
+  io::write_safetensors(path, tensors, metadata);
+}
+
 std::string metadata_of(const io::SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
   if (found == file.metadata().end())
     throw DataError(fmt::format("[checkpoint] {} has no metadata `{}`", file.path().string(), key),
                     "it is not a checkpoint of this program, or it is damaged: start again with --force");
   return found->second;
+}
+
+/// Throws DataError when the file is not what was written. Weights that another program made carry no digest.
+void require_undamaged(const io::SafetensorsFile& file) {
+  const auto known = file.metadata().find("sha256");
+  if (known == file.metadata().end() || known->second == digest_of(file.tensors(), file.metadata())) return;
+  throw DataError(
+      fmt::format("[checkpoint] {} was altered or damaged: its content has another SHA-256 than was written",
+                  file.path().string()),
+      "restore the file, or train again with --force");
 }
 
 /// Shapes may fit where numbers do not: the hash covers the whole configuration and the data set.
@@ -115,22 +145,20 @@ void save_checkpoint(const std::filesystem::path& path, const std::string& confi
   add_tensors(tensors, "", parameters, learner.weights());
   add_tensors(tensors, "opt/m/", parameters, learner.first_moments());
   add_tensors(tensors, "opt/v/", parameters, learner.second_moments());
-  io::write_safetensors(path, tensors,
-                        {{"format", kFormat},
-                         {"config_hash", config_hash},
-                         {"step", std::to_string(state.step)},
-                         {"state", state_json(state).dump()}});
+  write_checkpoint(
+      path, tensors,
+      {{"config_hash", config_hash}, {"step", std::to_string(state.step)}, {"state", state_json(state).dump()}});
 }
 
 void save_weights(const std::filesystem::path& path, const std::string& config_hash, int64_t step, Learner& learner) {
   std::vector<io::SafetensorsTensor> tensors;
   add_tensors(tensors, "", learner.model().parameters(), learner.weights());
-  io::write_safetensors(path, tensors,
-                        {{"format", kFormat}, {"config_hash", config_hash}, {"step", std::to_string(step)}});
+  write_checkpoint(path, tensors, {{"config_hash", config_hash}, {"step", std::to_string(step)}});
 }
 
 RunState load_checkpoint(const std::filesystem::path& path, const std::string& config_hash, Learner& learner) {
   const io::SafetensorsFile file(path);
+  require_undamaged(file);
   require_configuration(file, config_hash);
   const std::string text = metadata_of(file, "state");
   RunState state;
@@ -150,6 +178,7 @@ RunState load_checkpoint(const std::filesystem::path& path, const std::string& c
 void load_weights(const std::filesystem::path& path, const std::string& config_hash,
                   const engine::Parameters& parameters, std::span<float> weights) {
   const io::SafetensorsFile file(path);
+  require_undamaged(file);
   require_configuration(file, config_hash);
   read_tensors(file, "", parameters, weights);
 }

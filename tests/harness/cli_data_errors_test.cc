@@ -143,6 +143,20 @@ TEST_F(CheckpointErrorsTest, FlippedHeadersAreRefused) {
   EXPECT_EQ(run(train({"--resume"})).exit_code, 0);
 }
 
+TEST_F(CheckpointErrorsTest, FlippedNumbersAreRefused) {
+  for (const fs::path& file : {last(), best()}) {
+    const Arguments command = file == last() ? train({"--resume"}) : eval();
+    const std::string whole = read_bytes(file);
+    const auto size = static_cast<int64_t>(whole.size());
+    const auto in_step = static_cast<int64_t>(whole.find("\"step\":\"")) + 8;  // a digit of the metadata
+    for (const int64_t position : {size / 2, size - 1, in_step}) {
+      flip_byte(file, position);
+      refuses_unchanged(command, 3, file);
+      write_bytes(file, whole);
+    }
+  }
+}
+
 TEST_F(CheckpointErrorsTest, ThoseOfAnotherConfigurationAreRefused) {
   ASSERT_EQ(run(train({"--set", "train.learning_rate=0.5"}, "other")).exit_code, 0);
   for (const char* name : {"last.safetensors", "best.safetensors"})
