@@ -81,16 +81,44 @@ class Builder {
     return graph_.parameter(graph_.parameters().declare(name, shape, initializer));
   }
 
-  /// An affine layer; biases follow the convention of its weights (PyTorch: uniform in the fan-in; Flax: N(0, std)).
-  Var affine_layer(const std::string& name, Var x, int64_t out, Initialisation init, bool with_bias, double bias_std,
-                   int64_t parts = 1) {
-    const int64_t in = x.shape()[1];
-    const Var w = parameter(name + ".weight", {in, out}, weight_initializer(init, in, out / parts));
-    if (!with_bias) return engine::linear(x, w, Var());
+  struct Affine {
+    Var weight;
+    Var bias;  // invalid without one
+  };
+
+  /// Parameters of an affine layer; biases follow the convention of its weights (PyTorch: uniform in the fan-in; Flax:
+  /// N(0, std)).
+  Affine affine_parameters(const std::string& name, int64_t in, int64_t out, Initialisation init, bool with_bias,
+                           double bias_std, int64_t parts = 1) {
+    const Var weight = parameter(name + ".weight", {in, out}, weight_initializer(init, in, out / parts));
+    if (!with_bias) return {weight, Var()};
     const Initializer bias_init = init == Initialisation::kTorchLinear ? engine::init_torch_linear(in)
                                   : bias_std > 0                       ? engine::init_normal(bias_std)
                                                                        : engine::init_constant(0.0);
-    return engine::linear(x, w, parameter(name + ".bias", {out}, bias_init));
+    return {weight, parameter(name + ".bias", {out}, bias_init)};
+  }
+
+  Var affine_layer(const std::string& name, Var x, int64_t out, Initialisation init, bool with_bias, double bias_std) {
+    const Affine layer = affine_parameters(name, x.shape()[1], out, init, with_bias, bias_std);
+    return engine::linear(x, layer.weight, layer.bias);
+  }
+
+  /// Columns [begin, end) of what a layer gives.
+  static Var affine_columns(Var x, const Affine& layer, int64_t begin, int64_t end) {
+    const Var bias = layer.bias.valid() ? engine::slice(layer.bias, 0, begin, end) : Var();
+    return engine::linear(x, engine::slice(layer.weight, 1, begin, end), bias);
+  }
+
+  /// [rows, inner] each. One product in training, where all must be kept. At inference queries have a buffer of their
+  /// own, so that keys and values of mechanisms that only sum them live for one block of rows.
+  std::vector<Var> projections(const std::string& name, Var x, int64_t parts, int64_t inner) {
+    const Affine layer = affine_parameters(name, x.shape()[1], parts * inner, model_.projection_init,
+                                           model_.projection_bias, 0.0, parts);
+    if (training_) return engine::split(engine::linear(x, layer.weight, layer.bias), static_cast<int>(parts), 1);
+    std::vector<Var> projected =
+        engine::split(affine_columns(x, layer, inner, parts * inner), static_cast<int>(parts) - 1, 1);
+    projected.insert(projected.begin(), affine_columns(x, layer, 0, inner));
+    return projected;
   }
 
   Var norm(const std::string& name, Var x) {
@@ -159,10 +187,7 @@ class Builder {
     const auto& mechanism = dynamic_cast<const attention::Attention&>(spec_.mechanism);
     const int64_t inner = model_.heads * model_.d_head;
     const bool shared = spec_.facts.projections == attention::Projections::shared_qk;
-    const int parts = shared ? 2 : 3;
-    const Var packed = affine_layer(name + (shared ? ".qv" : ".qkv"), x, parts * inner, model_.projection_init,
-                                    model_.projection_bias, 0.0, parts);
-    const std::vector<Var> projected = engine::split(packed, parts, 1);
+    const std::vector<Var> projected = projections(name + (shared ? ".qv" : ".qkv"), x, shared ? 2 : 3, inner);
     const Var q = engine::split_heads(projected[0], model_.heads);
     const Var k = shared ? q : engine::split_heads(projected[1], model_.heads);
     const Var v = engine::split_heads(projected.back(), model_.heads);
