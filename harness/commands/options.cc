@@ -43,7 +43,7 @@ void check_names(const ConfigRequest& request) {
 void MachineFlags::add_to(CLI::App& command) {
   command.add_option("--threads", threads, "worker threads; results do not depend on it (default: usable cores)");
   command.add_option("--memory-limit", memory_limit,
-                     "refuse runs that need more, e.g. 4G (default: what is available)");
+                     "e.g. 4G (default: what is available): layers are recomputed above it, then the run is refused");
 }
 
 int MachineFlags::thread_count() const {
