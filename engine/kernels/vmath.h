@@ -94,7 +94,8 @@ struct NormalPoint {
   T density;
 };
 
-/// Both within 5e-7 of their own size (the lower tail included), from one exponential:
+/// Both within 4.2e-6 of their own size for |x| < 13, the lower tail included (1.3e-6 above -6, where x^2 / 2 rounds
+/// less), from one exponential:
 /// Phi(-z sqrt 2) = erfc(z) / 2 = e^(-z^2) E(z) / 2 with E a polynomial in t = 1 / (1 + 0.37 z), times t.
 inline NormalPoint<float> normal_f32(float x) {
   constexpr float kTail = 13.0f;  // beyond, the distribution function is subnormal

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numbers>
 #include <vector>
 
 namespace lra::engine {
@@ -116,6 +117,21 @@ TEST(VmathTest, GelusAndTheirDerivativesEqualTheStandardLibraryOnes) {
     EXPECT_NEAR(gelu_erf_derivative<FastMath>(x), gelu_erf_derivative<StandardMath<double>>(exact), 1e-6);
     EXPECT_NEAR(gelu_tanh_derivative<FastMath>(x), gelu_tanh_derivative<StandardMath<double>>(exact), 2e-6);
   }
+}
+
+TEST(VmathTest, TheNormalDistributionStaysWithinItsErrorInBothTails) {
+  for (float x = -12.9f; x < 13; x += 0.0011f) {
+    const double exact = x;
+    const double cdf = 0.5 * std::erfc(-exact * std::numbers::sqrt2 / 2);
+    const double density = std::exp(-0.5 * exact * exact) * std::numbers::inv_sqrtpi * std::numbers::sqrt2 / 2;
+    const NormalPoint<float> got = normal_f32(x);
+    const double allowed = x > -6 ? 1.3e-6 : 4.2e-6;
+    EXPECT_NEAR(got.cdf, cdf, allowed * cdf) << x;
+    EXPECT_NEAR(got.density, density, 4.2e-6 * density) << x;
+  }
+  EXPECT_EQ(normal_f32(kInfinity).cdf, 1.0f);
+  EXPECT_EQ(normal_f32(-kInfinity).cdf, 0.0f);
+  EXPECT_TRUE(std::isnan(normal_f32(std::numeric_limits<float>::quiet_NaN()).cdf));
 }
 
 TEST(VmathTest, ArrayFormsTreatTailsAndInPlaceAlike) {
