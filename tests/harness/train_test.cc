@@ -1,12 +1,6 @@
 // What a user gets from a run: record, report, progress, evaluation, lists and measurements.
-#include <valijson/adapters/nlohmann_json_adapter.hpp>
-#include <valijson/schema.hpp>
-#include <valijson/schema_parser.hpp>
-#include <valijson/validation_results.hpp>
-#include <valijson/validator.hpp>
-
-#include "reports/record.h"
 #include "tests/harness/program.h"
+#include "tests/reports/schema_check.h"
 
 namespace lra::testing {
 namespace {
@@ -15,22 +9,6 @@ using Json = nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
-
-/// Empty when `record` keeps the published schema, else what is wrong with it.
-std::string violations(const Json& record) {
-  valijson::Schema schema;
-  const Json schema_json = Json::parse(reports::result_schema());
-  valijson::SchemaParser(valijson::SchemaParser::kDraft7)
-      .populateSchema(valijson::adapters::NlohmannJsonAdapter(schema_json), schema);
-  valijson::ValidationResults results;
-  valijson::Validator().validate(schema, valijson::adapters::NlohmannJsonAdapter(record), &results);
-  std::string text;
-  for (valijson::ValidationResults::Error error; results.popError(error);) {
-    for (const std::string& part : error.context) text += part;
-    text.append(": ").append(error.description).append("\n");
-  }
-  return text;
-}
 
 class TrainTest : public ProgramTest {
  protected:
@@ -44,7 +22,7 @@ TEST_F(TrainTest, RecordKeepsTheSchemaAndSaysWhatRan) {
   const Outcome outcome = run(train({"--json", "--seed", "7"}));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   const Json record = outcome.json();
-  EXPECT_EQ(violations(record), "");
+  EXPECT_EQ(violations_of_schema(record), "");
   EXPECT_EQ(record, json_of(run_directory() / "result.json"));
   EXPECT_EQ(record["kind"], "train");
   EXPECT_EQ(record["task"]["train_examples"], 200);
@@ -73,7 +51,7 @@ TEST_F(TrainTest, QuietSilencesEverythingButTheReport) {
   const Outcome after = run(train({"--quiet", "--force", "--json"}));
   EXPECT_THAT(after.err, IsEmpty());
   EXPECT_EQ(after.exit_code, 0);
-  EXPECT_EQ(violations(after.json()), "");
+  EXPECT_EQ(violations_of_schema(after.json()), "");
 }
 
 TEST_F(TrainTest, EvaluationReproducesTheRecordExactly) {
@@ -192,7 +170,7 @@ TEST_F(ProgramTest, BenchWritesRecordsThatKeepTheSchema) {
   const Json results = json_of(path("bench.json"))["results"];
   ASSERT_EQ(results.size(), 4U);
   for (const Json& record : results) {
-    EXPECT_EQ(violations(record), "");
+    EXPECT_EQ(violations_of_schema(record), "");
     EXPECT_EQ(record["status"], "measured");
     EXPECT_EQ(record["executed_length"]["mean"], record["sequence_length"]);  // nothing is skipped
     EXPECT_GT(record["speed"]["train_steps_per_s"], 0);
@@ -212,7 +190,7 @@ TEST_F(ProgramTest, AnInterruptedBenchKeepsWhatItHas) {
   EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
   const Json results = json_of(path("bench.json"))["results"];
   ASSERT_EQ(results.size(), 1U);
-  EXPECT_EQ(violations(results[0]), "");
+  EXPECT_EQ(violations_of_schema(results[0]), "");
   EXPECT_EQ(results[0]["status"], "interrupted");
 }
 
@@ -220,11 +198,11 @@ TEST_F(ProgramTest, BenchOfInferenceAndOfWhatDoesNotFitKeepTheSchemaToo) {
   const Arguments bench = {"bench",       "--attention", "linear",       "--length", "64",     "--preset", "tiny",
                            "--min-steps", "1",           "--min-time-s", "0",        "--json", "-"};
   const Json inferred = run(bench + Arguments{"--mode", "infer"}).json()["results"][0];
-  EXPECT_EQ(violations(inferred), "");
+  EXPECT_EQ(violations_of_schema(inferred), "");
   EXPECT_GT(inferred["speed"]["infer_steps_per_s"], 0);
   EXPECT_TRUE(inferred["speed"]["train_steps_per_s"].is_null());
   const Json refused = run(bench + Arguments{"--memory-limit", "10K"}).json()["results"][0];
-  EXPECT_EQ(violations(refused), "");
+  EXPECT_EQ(violations_of_schema(refused), "");
   EXPECT_EQ(refused["status"], "does_not_fit");
   EXPECT_THAT(refused["notes"].dump(), HasSubstr("10.0 KiB"));
 }
