@@ -44,6 +44,7 @@ void flush_denormals() {
 Workers::Workers(int count) : count_(count), errors_(static_cast<size_t>(count)) {
   onednn::use_calling_thread_only();
   flush_denormals();
+  for (int team = 0; team < count; ++team) teams_.push_back(std::make_unique<Team>(count));
   for (int worker = 1; worker < count; ++worker) threads_.emplace_back([this, worker] { loop(worker); });
 }
 
@@ -58,6 +59,8 @@ Workers::~Workers() {
 void Workers::work(int worker) noexcept {
   try {
     (*job_)(worker);
+  } catch (const TeamBroken&) {
+    // whoever broke the team says why
   } catch (...) {
     errors_[static_cast<size_t>(worker)] = std::current_exception();
   }
@@ -105,6 +108,37 @@ void Workers::run_tasks(int64_t tasks, Job<int64_t, int> body) {
   std::atomic<int64_t> next{0};
   run([&](int worker) {
     for (int64_t task = next++; task < tasks; task = next++) body(task, worker);
+  });
+}
+
+void Workers::run_in_teams(int teams, Job<Seat> job) {
+  const auto first_of = [&](int team) { return team * count_ / teams; };
+  for (int team = 0; team < teams; ++team)
+    teams_[static_cast<size_t>(team)]->reset(first_of(team + 1) - first_of(team));
+  run([&](int worker) {
+    int index = 0;
+    while (first_of(index + 1) <= worker) ++index;
+    Team& team = *teams_[static_cast<size_t>(index)];
+    const bool alone = team.members() == 1;
+    const Member member{.team = alone ? nullptr : &team, .index = worker - first_of(index), .count = team.members()};
+    try {
+      job({.worker = worker, .team = index, .member = member});
+    } catch (...) {
+      team.break_up();
+      throw;
+    }
+  });
+}
+
+void Workers::run_tasks_in_teams(int64_t tasks, int teams, Job<int64_t, Seat> body) {
+  std::atomic<int64_t> next{0};
+  run_in_teams(teams, [&](Seat seat) {
+    for (;;) {
+      const int64_t task = seat.member.agree([&] { return next++; });
+      if (task >= tasks) return;
+      body(task, seat);
+      seat.member.meet();
+    }
   });
 }
 

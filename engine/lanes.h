@@ -4,10 +4,13 @@
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <thread>
 #include <vector>
+
+#include "engine/team.h"
 
 namespace lra::engine {
 
@@ -33,6 +36,13 @@ class Job {
   void (*call_)(const void*, Arguments...);
 };
 
+/// Where a worker works: in which of the teams that run at once, and its place there.
+struct Seat {
+  int worker = 0;
+  int team = 0;
+  Member member;
+};
+
 /// A fixed set of threads that run a job together. The calling thread is worker 0. Each worker runs oneDNN on itself
 /// alone and flushes denormals.
 class Workers {
@@ -47,6 +57,12 @@ class Workers {
   void run(Job<int> job);
   /// Runs body(task, worker) for every task in 0..tasks-1; workers claim tasks in order as they come free.
   void run_tasks(int64_t tasks, Job<int64_t, int> body);
+  /// Splits the workers into `teams` <= count() teams of neighbours, as equal in size as can be, and runs job(seat) on
+  /// every worker. When one member of a team throws, the others stop where they wait for it. Does not allocate.
+  void run_in_teams(int teams, Job<Seat> job);
+  /// Runs body(task, seat) for every task in 0..tasks-1: all members of a team call it for the same task, and go on to
+  /// the next together. Does not allocate.
+  void run_tasks_in_teams(int64_t tasks, int teams, Job<int64_t, Seat> body);
 
  private:
   void loop(int worker);
@@ -60,6 +76,7 @@ class Workers {
   int running_ = 0;
   bool stop_ = false;
   std::vector<std::exception_ptr> errors_;
+  std::vector<std::unique_ptr<Team>> teams_;
   std::vector<std::jthread> threads_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "engine/graph.h"
 #include "engine/random.h"
+#include "engine/team.h"
 #include "engine/tensor.h"
 
 namespace lra::engine {
@@ -21,6 +22,7 @@ struct KernelArguments {
   std::byte* scratch = nullptr;  // scratch_bytes() of the kernel, aligned to 64 bytes; its content is arbitrary
   ExampleKeys keys;
   int64_t row_begin = 0;  // of the whole value: the row that the views' first row is, when run block by block
+  Member member = {};     // of the team that runs this kernel together; alone unless Kernel::is_shared()
 };
 
 /// What one argument of a row-wise operation is to a block of rows. Rows are the second to last axis (the only one of a
@@ -29,6 +31,7 @@ enum class RowRole : uint8_t {
   rows,    // the block's rows of it are read or written
   whole,   // all of it is read for every block (weights)
   summed,  // an output to which every block adds
+  owned,   // an output, given whole, of which every block writes or adds to elements that no other block touches
 };
 
 /// The roles of all arguments; no outputs: not row-wise.
@@ -44,7 +47,12 @@ RowRoles elementwise_roles(std::span<const Type> inputs, const Shape& output);
 class Kernel {
  public:
   virtual ~Kernel() = default;
+  /// Of each thread that runs it.
   virtual size_t scratch_bytes() const { return 0; }
+  /// Whether all members of a team call run() at once, each with scratch of its own, and divide the work among them by
+  /// KernelArguments::member, with the same bits for any number of members. Otherwise one thread runs it alone (which
+  /// is right for row-wise operations, too: their blocks are divided by the plan).
+  virtual bool is_shared() const { return false; }
   /// May not allocate, throw, or read an output that it has not written (unless it accumulates into it).
   virtual void run(const KernelArguments& arguments) const = 0;
 };

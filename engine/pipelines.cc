@@ -1,5 +1,6 @@
 #include "engine/pipelines.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -129,20 +130,61 @@ size_t pipeline_end(const std::vector<Step>& steps, size_t begin, size_t backwar
   return end;
 }
 
+/// The largest sum over rows that some step adds up.
+int64_t largest_sum_bytes(const std::vector<Step>& steps) {
+  int64_t largest = 0;
+  for (const Step& step : steps)
+    for (size_t j = 0; j < step.roles.outputs.size(); ++j)
+      if (step.roles.outputs[j] == RowRole::summed)
+        largest = std::max(largest, step.outputs[j].layout.shape.elements() * static_cast<int64_t>(sizeof(float)));
+  return largest;
+}
+
+/// Rows of each group of blocks. Not a matter of which steps form a pipeline: plans that compose pipelines otherwise
+/// give the same bits.
+int64_t rows_of_group(int64_t rows, int64_t largest_sum) {
+  const int64_t fewest =
+      largest_sum > PipelineGroups::kLargeBytes ? PipelineGroups::kFewestRowsLarge : PipelineGroups::kFewestRows;
+  const int64_t wanted = std::max(fewest, (rows + PipelineGroups::kMost - 1) / PipelineGroups::kMost);
+  return std::min(rows, (wanted + kPipelineRows - 1) / kPipelineRows * kPipelineRows);
+}
+
+/// Divides a pipeline into groups, with buffers for their sums.
+void divide(std::vector<Step>& steps, size_t begin, size_t end, int64_t group_rows, std::vector<BufferLife>& buffers,
+            std::vector<char>& is_own) {
+  for (size_t i = begin; i < end; ++i) {
+    Step& step = steps[i];
+    step.group_rows = group_rows;
+    step.partials.assign(step.outputs.size(), -1);
+    for (size_t j = 0; j < step.outputs.size() && group_rows < step.rows; ++j) {
+      if (step.roles.outputs[j] != RowRole::summed) continue;
+      step.partials[j] = static_cast<int64_t>(buffers.size());
+      buffers.push_back({.bytes = step.outputs[j].layout.shape.elements() * static_cast<int64_t>(sizeof(float)),
+                         .first = static_cast<int64_t>(begin),
+                         .last = static_cast<int64_t>(end) - 1});
+      is_own.push_back(1);
+    }
+  }
+}
+
 }  // namespace
 
 void find_pipelines(std::vector<Step>& steps, size_t backward_begin, std::vector<BufferLife>& buffers,
-                    const std::vector<char>& is_scratch) {
+                    std::vector<char>& is_own) {
+  const int64_t largest_sum = largest_sum_bytes(steps);
   for (size_t begin = 0, end = 0; begin < steps.size(); begin = end) {
     end = pipeline_end(steps, begin, backward_begin);
     for (size_t i = begin; i < end; ++i) steps[i].pipeline_end = end;
-    std::set<int32_t> local;
-    if (steps[begin].rows > 0) local = shrink_local_buffers(steps, begin, end, buffers);
+    if (steps[begin].rows > 0) {
+      // What lives for one block is dead between its last step and the next block's first: others may share its place.
+      for (const int32_t local : shrink_local_buffers(steps, begin, end, buffers))
+        is_own[static_cast<size_t>(local)] = 1;
+      divide(steps, begin, end, rows_of_group(steps[begin].rows, largest_sum), buffers, is_own);
+    }
     const auto first = static_cast<int64_t>(begin), last = static_cast<int64_t>(end) - 1;
     for (size_t i = 0; i < buffers.size(); ++i) {
       BufferLife& life = buffers[i];
-      // What lives for one block is dead between its last step and the next block's first: others may share its place.
-      if (is_scratch[i] || life.first < 0 || local.contains(static_cast<int32_t>(i))) continue;
+      if (is_own[i] != 0 || life.first < 0) continue;
       if (life.first > first && life.first <= last) life.first = first;
       if (life.last >= first && life.last < last) life.last = last;
     }

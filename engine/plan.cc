@@ -31,7 +31,7 @@ View Plan::resolve(const Place& place, const Bindings& bindings) const {
   std::byte* base = nullptr;
   switch (place.base) {
     case Base::arena:
-      base = bindings.arena;
+      base = place.block_local ? own(bindings) : bindings.arena;
       break;
     case Base::input:
       base = static_cast<std::byte*>(bindings.inputs[static_cast<size_t>(place.index)]);
@@ -63,13 +63,18 @@ View rows_of(View view, int64_t begin, int64_t rows) {
 
 }  // namespace
 
+std::byte* Plan::own(const Bindings& bindings) const {
+  return bindings.own != nullptr ? bindings.own : bindings.arena + shared_bytes_;
+}
+
 /// Block by block, all steps on a block before the next: sums over rows add up in the order of the blocks.
 template <class Call>
-void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end, Call&& call) const {
+void Plan::run_group(const Bindings& bindings, size_t begin, size_t end, int64_t group, Call&& call) const {
   std::array<View, kMaxArguments> inputs, outputs;
-  const int64_t all_rows = steps_[begin].rows;
-  for (int64_t row = 0; row < all_rows; row += kPipelineRows) {
-    const int64_t rows = std::min(kPipelineRows, all_rows - row);
+  const int64_t first_row = group * steps_[begin].group_rows;
+  const int64_t end_row = std::min(steps_[begin].rows, first_row + steps_[begin].group_rows);
+  for (int64_t row = first_row; row < end_row; row += kPipelineRows) {
+    const int64_t rows = std::min(kPipelineRows, end_row - row);
     for (size_t i = begin; i < end; ++i) {
       const Step& step = steps_[i];
       const auto window = [&](const Place& place, RowRole role) {
@@ -77,19 +82,53 @@ void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end, Call
         return role == RowRole::rows ? rows_of(view, place.block_local ? 0 : row, rows) : view;
       };
       for (size_t j = 0; j < step.inputs.size(); ++j) inputs[j] = window(step.inputs[j], step.roles.inputs[j]);
-      for (size_t j = 0; j < step.outputs.size(); ++j) outputs[j] = window(step.outputs[j], step.roles.outputs[j]);
-      for (size_t j = 0; row == 0 && j < step.zeroed.size(); ++j)
-        if (step.zeroed[j] != 0)
+      for (size_t j = 0; j < step.outputs.size(); ++j) {
+        outputs[j] = window(step.outputs[j], step.roles.outputs[j]);
+        const bool partial = group > 0 && step.roles.outputs[j] == RowRole::summed;
+        if (partial) outputs[j].data = own(bindings) + step.partials[j];
+        if (row == first_row && (partial || step.zeroed[j] != 0))
           std::memset(outputs[j].data, 0,
                       static_cast<size_t>(outputs[j].shape().elements()) * bytes_of(outputs[j].dtype));
+      }
       const Kernel& kernel = rows == kPipelineRows ? *step.kernel : *step.tail_kernel;
       call(i, kernel,
            {.inputs = std::span(inputs.data(), step.inputs.size()),
             .outputs = std::span(outputs.data(), step.outputs.size()),
-            .scratch = step.scratch_offset < 0 ? nullptr : bindings.arena + step.scratch_offset,
+            .scratch = step.scratch_offset < 0 ? nullptr : own(bindings) + step.scratch_offset,
             .keys = bindings.keys,
             .row_begin = row});
     }
+  }
+}
+
+/// Adds what a group has added up to the sums. Row-wise steps are f32.
+void Plan::add_partials(const Bindings& bindings, size_t begin, size_t end) const {
+  for (size_t i = begin; i < end; ++i) {
+    const Step& step = steps_[i];
+    for (size_t j = 0; j < step.outputs.size(); ++j) {
+      if (step.roles.outputs[j] != RowRole::summed) continue;
+      const View sum = resolve(step.outputs[j], bindings);
+      const auto* partial = reinterpret_cast<const float*>(own(bindings) + step.partials[j]);
+      float* to = sum.as<float>();
+      const int64_t elements = sum.shape().elements();
+#pragma omp simd
+      for (int64_t e = 0; e < elements; ++e) to[e] += partial[e];
+    }
+  }
+}
+
+/// Groups in turn; each is added when the one before it has been.
+template <class Call>
+void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end, Call&& call) const {
+  const Member& member = bindings.member;
+  const int64_t groups = (steps_[begin].rows + steps_[begin].group_rows - 1) / steps_[begin].group_rows;
+  for (int64_t group = member.index; group < groups; group += member.count) {
+    run_group(bindings, begin, end, group, call);
+    if (group > 0) {
+      member.wait_for(static_cast<int>((group - 1) % member.count), (group - 1) / member.count + 1);
+      add_partials(bindings, begin, end);
+    }
+    member.report(group / member.count + 1);
   }
 }
 
@@ -97,21 +136,24 @@ void Plan::run_pipeline(const Bindings& bindings, size_t begin, size_t end, Call
 template <class Call>
 void Plan::run_steps(const Bindings& bindings, size_t begin, size_t end, Call&& call) const {
   std::array<View, kMaxArguments> inputs, outputs;
+  const Member& member = bindings.member;
   for (size_t i = begin; i < end; ++i) {
     const Step& step = steps_[i];
     if (step.rows > 0) {
       const size_t pipeline_end = std::min(step.pipeline_end, end);
       run_pipeline(bindings, i, pipeline_end, call);
       i = pipeline_end - 1;
-      continue;
+    } else if (member.index == 0 || step.kernel->is_shared()) {
+      for (size_t j = 0; j < step.inputs.size(); ++j) inputs[j] = resolve(step.inputs[j], bindings);
+      for (size_t j = 0; j < step.outputs.size(); ++j) outputs[j] = resolve(step.outputs[j], bindings);
+      call(i, *step.kernel,
+           {.inputs = std::span(inputs.data(), step.inputs.size()),
+            .outputs = std::span(outputs.data(), step.outputs.size()),
+            .scratch = step.scratch_offset < 0 ? nullptr : own(bindings) + step.scratch_offset,
+            .keys = bindings.keys,
+            .member = step.kernel->is_shared() ? member : Member{}});
     }
-    for (size_t j = 0; j < step.inputs.size(); ++j) inputs[j] = resolve(step.inputs[j], bindings);
-    for (size_t j = 0; j < step.outputs.size(); ++j) outputs[j] = resolve(step.outputs[j], bindings);
-    call(i, *step.kernel,
-         {.inputs = std::span(inputs.data(), step.inputs.size()),
-          .outputs = std::span(outputs.data(), step.outputs.size()),
-          .scratch = step.scratch_offset < 0 ? nullptr : bindings.arena + step.scratch_offset,
-          .keys = bindings.keys});
+    member.meet();
   }
 }
 

@@ -225,8 +225,8 @@ void Planner::add_step(int32_t node_id, std::shared_ptr<const Kernel> kernel, st
   if (scratch > 0) {
     made.scratch_offset = static_cast<int64_t>(buffers_.size());  // the buffer's number, until laid out
     buffers_.push_back({.bytes = scratch, .first = step, .last = step});
-    is_scratch_.resize(buffers_.size(), 0);
-    is_scratch_.back() = 1;
+    is_own_.resize(buffers_.size(), 0);
+    is_own_.back() = 1;
   } else {
     made.scratch_offset = -1;
   }
@@ -332,10 +332,12 @@ bool Planner::plan_row_wise(int32_t id, std::span<const Type> types, const std::
   for (size_t i = 0; i < outputs.size(); ++i) {
     note_rows(outputs[i], roles.outputs[i]);
     adds[i] = accumulate[i];
-    if (roles.outputs[i] != RowRole::summed || accumulate[i]) continue;
+    // Groups of blocks add up in memory of their own, laid out alike; nobody else clears what blocks own.
+    if (roles.outputs[i] == RowRole::owned) possible = possible && accumulate[i];
+    if (roles.outputs[i] != RowRole::summed) continue;
+    possible = possible && outputs[i].layout.is_contiguous() && (accumulate[i] || node(id).op->accumulates(i));
     adds[i] = true;
-    zeroed[i] = 1;
-    possible = possible && node(id).op->accumulates(i) && outputs[i].layout.is_contiguous();
+    zeroed[i] = accumulate[i] ? 0 : 1;
   }
   if (!possible || rows <= kPipelineRows) return false;
 
@@ -399,18 +401,36 @@ void Planner::make_steps() {
 }
 
 void Planner::lay_out_arena() {
-  is_scratch_.resize(buffers_.size(), 0);
-  find_pipelines(plan_.steps_, plan_.backward_begin_, buffers_, is_scratch_);
-  plan_.arena_bytes_ = lay_out(buffers_);
+  is_own_.resize(buffers_.size(), 0);
+  find_pipelines(plan_.steps_, plan_.backward_begin_, buffers_, is_own_);
+  plan_.shared_bytes_ = lay_out_those(0);
+  plan_.own_bytes_ = lay_out_those(1);
+  const auto offset_of = [&](int64_t buffer) {
+    return buffer < 0 ? buffer : buffers_[static_cast<size_t>(buffer)].offset;
+  };
   const auto settle = [&](Place& place) {
-    if (place.base == Base::arena) place.byte_offset += buffers_[at(place.index)].offset;
+    if (place.base == Base::arena) place.byte_offset += offset_of(place.index);
   };
   for (Step& step : plan_.steps_) {
     for (Place& place : step.inputs) settle(place);
     for (Place& place : step.outputs) settle(place);
-    if (step.scratch_offset >= 0) step.scratch_offset = buffers_[static_cast<size_t>(step.scratch_offset)].offset;
+    step.scratch_offset = offset_of(step.scratch_offset);
+    for (int64_t& partial : step.partials) partial = offset_of(partial);
+    plan_.divisible_ = plan_.divisible_ || (step.rows > 0 ? step.group_rows < step.rows : step.kernel->is_shared());
   }
   for (Plan::Output& output : plan_.outputs_) settle(output.place);
+}
+
+/// Offsets for the buffers of either kind. Returns their bytes.
+int64_t Planner::lay_out_those(char own) {
+  std::vector<BufferLife> kind;
+  for (size_t i = 0; i < buffers_.size(); ++i)
+    if (is_own_[i] == own) kind.push_back(buffers_[i]);
+  const int64_t bytes = lay_out(kind);
+  size_t next = 0;
+  for (size_t i = 0; i < buffers_.size(); ++i)
+    if (is_own_[i] == own) buffers_[i].offset = kind[next++].offset;
+  return bytes;
 }
 
 }  // namespace lra::engine

@@ -43,6 +43,7 @@ class Planner {
   void plan_pack(int32_t id);
   void plan_sink(int32_t id);
   void touch(const Place& place, int64_t step);
+  int64_t lay_out_those(char own);
 
   const Graph& graph_;
   Plan& plan_;
@@ -56,7 +57,7 @@ class Planner {
   std::vector<Place> places_;
   std::vector<char> placed_;
   std::vector<BufferLife> buffers_;
-  std::vector<char> is_scratch_;  // by buffer
+  std::vector<char> is_own_;      // by buffer: every member of a team has one
   bool begins_pipeline_ = false;  // of the next step: asked for by a node that makes none itself
 };
 

@@ -92,7 +92,7 @@ void Candidate::refuse_if_tokens_do_not_fit(std::span<const int64_t> train_lengt
                                             std::span<const int64_t> infer_lengths) {
   const TrainConfig& config = model_.config();
   engine::Workers planners(options_.threads);
-  const int64_t learner_bytes = forecast(model_, planners, train_lengths, infer_lengths).total();
+  const int64_t learner_bytes = forecast(model_, planners, train_lengths, infer_lengths, options_.threads).total();
   const int64_t needed_bytes = config.train.batch_size * config.sequence_length * static_cast<int64_t>(sizeof(int32_t));
   const int64_t limit_bytes = options_.memory_limit_bytes > 0 ? options_.memory_limit_bytes : available_memory_bytes();
   const int64_t left_bytes = limit_bytes - learner_bytes;

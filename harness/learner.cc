@@ -61,13 +61,31 @@ int64_t memory_limit(const LearnerOptions& options) {
   return options.memory_limit_bytes > 0 ? options.memory_limit_bytes : available_memory_bytes();
 }
 
-/// The forecast of plans that keep activations; where that is too much, of plans that make them again.
+/// The most sequences at once that fit; where none does, the forecast for one.
+MemoryForecast most_at_once(Model& model, engine::Workers& workers, int64_t limit_bytes,
+                            std::span<const int64_t> train_lengths, std::span<const int64_t> infer_lengths) {
+  for (int at_once = workers.count();; --at_once) {
+    const MemoryForecast memory = forecast(model, workers, train_lengths, infer_lengths, at_once);
+    if (at_once == 1 || memory.total() <= limit_bytes) return memory;
+  }
+}
+
+/// All threads busy with sequences of their own if that fits. Otherwise teams of threads with fewer sequences, if they
+/// find enough to do together; otherwise, or where that is still too much, plans that make activations again.
 MemoryForecast settle(Model& model, engine::Workers& workers, const LearnerOptions& options,
                       std::span<const int64_t> train_lengths, std::span<const int64_t> infer_lengths) {
-  const MemoryForecast kept = forecast(model, workers, train_lengths, infer_lengths);
-  if (train_lengths.empty() || kept.total() <= memory_limit(options)) return kept;
+  const int64_t limit_bytes = memory_limit(options);
+  const MemoryForecast alone = forecast(model, workers, train_lengths, infer_lengths, workers.count());
+  if (alone.total() <= limit_bytes || train_lengths.size() + infer_lengths.size() == 0) return alone;
+  const auto& [lengths, mode] =
+      train_lengths.empty() ? std::pair(infer_lengths, Mode::infer) : std::pair(train_lengths, Mode::train);
+  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  if (train_lengths.empty() || model.plan(model.rows_for(longest), mode).is_divisible()) {
+    const MemoryForecast teams = most_at_once(model, workers, limit_bytes, train_lengths, infer_lengths);
+    if (train_lengths.empty() || teams.total() <= limit_bytes) return teams;
+  }
   model.set_activations(engine::Activations::recomputed);
-  return forecast(model, workers, train_lengths, infer_lengths);
+  return most_at_once(model, workers, limit_bytes, train_lengths, infer_lengths);
 }
 
 void refuse_if_too_large(const MemoryForecast& memory, const LearnerOptions& options) {
@@ -94,7 +112,7 @@ Tally& Tally::operator+=(const Tally& other) {
 }
 
 MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const int64_t> train_lengths,
-                        std::span<const int64_t> infer_lengths) {
+                        std::span<const int64_t> infer_lengths, int sequences_at_once) {
   struct Wanted {
     int64_t rows;
     Mode mode;
@@ -106,14 +124,18 @@ MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const 
     model.plan(wanted[static_cast<size_t>(task)].rows, wanted[static_cast<size_t>(task)].mode);
   });
   MemoryForecast memory;
-  int64_t arena = 0;
+  int64_t shared_bytes = 0, own_bytes = 0;
   for (const auto& [rows, mode] : wanted) {
     const engine::Plan& plan = model.plan(rows, mode);
-    arena = std::max(arena, plan.arena_bytes());
+    shared_bytes = std::max(shared_bytes, plan.shared_bytes());
+    own_bytes = std::max(own_bytes, plan.own_bytes());
     memory.constant_bytes += plan.constant_bytes();
   }
   const int64_t flat_bytes = model.parameters().flat_elements() * static_cast<int64_t>(sizeof(float));
-  memory.arena_bytes = arena * workers.count();
+  memory.sequences_at_once = sequences_at_once;
+  memory.shared_arena_bytes = shared_bytes;
+  memory.own_arena_bytes = own_bytes;
+  memory.arena_bytes = shared_bytes * sequences_at_once + own_bytes * workers.count();
   if (!train_lengths.empty()) memory.lane_gradient_bytes = flat_bytes * model.config().train.lanes;
   memory.parameter_bytes = flat_bytes * (train_lengths.empty() ? 1 : 4);
   return memory;
@@ -147,29 +169,36 @@ Learner::Learner(Model& model, const LearnerOptions& options, std::span<const in
   order_.reserve(batch);
   lengths_.reserve(batch);
   outcomes_.reserve(batch);
-  worker_.resize(static_cast<size_t>(options.threads));
-  for (Worker& worker : worker_) {
-    worker.arena = std::make_unique<engine::Arena>(forecast_.arena_bytes / options.threads);
-    worker.tokens.resize(static_cast<size_t>(model.max_rows()));
-    worker.mask.resize(static_cast<size_t>(model.max_rows()));
+  slots_.resize(static_cast<size_t>(forecast_.sequences_at_once));
+  for (Slot& slot : slots_) {
+    slot.arena = std::make_unique<engine::Arena>(forecast_.shared_arena_bytes);
+    slot.tokens.resize(static_cast<size_t>(model.max_rows()));
+    slot.mask.resize(static_cast<size_t>(model.max_rows()));
   }
+  worker_.resize(static_cast<size_t>(options.threads));
+  for (Worker& worker : worker_) worker.own = std::make_unique<engine::Arena>(forecast_.own_arena_bytes);
   warm_up();
 }
 
 /// Runs every plan once on every worker, so that whatever a library keeps per thread is there before the first step.
 void Learner::warm_up() {
-  workers_.run([&](int index) {
-    Worker& worker = worker_[static_cast<size_t>(index)];
-    std::fill(worker.tokens.begin(), worker.tokens.end(), 1);
-    std::fill(worker.mask.begin(), worker.mask.end(), 1.0f);
-    engine::AlignedVector<float> nowhere(gradient_.size());  // gradients of the warm-up are thrown away
-    void* inputs[] = {worker.tokens.data(), worker.mask.data(), &worker.label, &worker.loss_weight};
+  for (Slot& slot : slots_) {
+    std::fill(slot.tokens.begin(), slot.tokens.end(), 1);
+    std::fill(slot.mask.begin(), slot.mask.end(), 1.0f);
+  }
+  std::vector<engine::AlignedVector<float>> nowhere(slots_.size());  // gradients of the warm-up are thrown away
+  for (engine::AlignedVector<float>& gradients : nowhere) gradients.resize(gradient_.size());
+  workers_.run_in_teams(static_cast<int>(slots_.size()), [&](engine::Seat seat) {
+    Slot& slot = slots_[static_cast<size_t>(seat.team)];
+    void* inputs[] = {slot.tokens.data(), slot.mask.data(), &slot.label, &slot.loss_weight};
     const auto run = [&](int64_t rows, Mode mode) {
       model_.plan(rows, mode)
-          .run({.arena = worker.arena->data(),
+          .run({.arena = slot.arena->data(),
+                .own = worker_[static_cast<size_t>(seat.worker)].own->data(),
                 .parameters = weights_.data(),
-                .gradients = nowhere.data(),
-                .inputs = inputs});
+                .gradients = nowhere[static_cast<size_t>(seat.team)].data(),
+                .inputs = inputs,
+                .member = seat.member});
     };
     for (const int64_t rows : rows_train_) run(rows, Mode::train);
     for (const int64_t rows : rows_infer_) run(rows, Mode::infer);
@@ -178,32 +207,44 @@ void Learner::warm_up() {
 
 int64_t Learner::arena_bytes() const {
   int64_t sum = 0;
-  for (const Worker& worker : worker_) sum += worker.arena->bytes();
+  for (const Slot& slot : slots_) sum += slot.arena->bytes();
+  for (const Worker& worker : worker_) sum += worker.own->bytes();
   return sum;
 }
 
-Learner::Outcome Learner::run_example(const Examples& examples, int64_t example, Mode mode, int64_t step,
-                                      float loss_weight, float* gradients, Worker& worker) {
-  const Clock::time_point start = Clock::now();
-  const int64_t length = examples.length(example), rows = model_.rows_for(length), cls = model_.has_cls() ? 1 : 0;
-  const engine::Plan& plan = model_.plan(rows, mode);
-  const std::span<int32_t> tokens(worker.tokens.data(), static_cast<size_t>(rows - cls));
-  examples.copy_tokens(example, tokens);
-  float* mask = worker.mask.data();
+/// The plan's inputs.
+void Learner::load(const Examples& examples, const Task& task, Slot& slot) const {
+  const int64_t length = examples.length(task.example), cls = model_.has_cls() ? 1 : 0;
+  slot.rows = model_.rows_for(length);
+  const std::span<int32_t> tokens(slot.tokens.data(), static_cast<size_t>(slot.rows - cls));
+  examples.copy_tokens(task.example, tokens);
+  float* mask = slot.mask.data();
   const bool zeros_masked = model_.config().task.mask_zero_tokens;
-  for (int64_t i = 0; i < rows - cls; ++i)
+  for (int64_t i = 0; i < slot.rows - cls; ++i)
     mask[cls + i] = i < length && !(zeros_masked && tokens[static_cast<size_t>(i)] == 0) ? 1.0f : 0.0f;
   if (cls == 1) mask[0] = mask[1];  // as the reference does: the CLS row is as real as the first token
-  worker.label = examples.label(example);
-  worker.loss_weight = loss_weight;
-  void* inputs[] = {worker.tokens.data(), mask, &worker.label, &worker.loss_weight};
-  const engine::Bindings bindings{.arena = worker.arena->data(),
+  slot.label = examples.label(task.example);
+  slot.loss_weight = task.loss_weight;
+}
+
+/// All members of a team run it; the first one brings the inputs and takes the outcome.
+void Learner::run_example(const Examples& examples, const Task& task, const engine::Seat& seat, Outcome& outcome) {
+  const Clock::time_point start = Clock::now();
+  Slot& slot = slots_[static_cast<size_t>(seat.team)];
+  Worker& worker = worker_[static_cast<size_t>(seat.worker)];
+  if (seat.member.index == 0) load(examples, task, slot);
+  seat.member.meet();
+  const engine::Plan& plan = model_.plan(slot.rows, task.mode);
+  void* inputs[] = {slot.tokens.data(), slot.mask.data(), &slot.label, &slot.loss_weight};
+  const engine::Bindings bindings{.arena = slot.arena->data(),
+                                  .own = worker.own->data(),
                                   .parameters = weights_.data(),
-                                  .gradients = gradients,
+                                  .gradients = task.gradients,
                                   .inputs = inputs,
                                   .keys = {.seed = model_.config().seed,
-                                           .step = static_cast<uint32_t>(step),
-                                           .example = static_cast<uint32_t>(example)}};
+                                           .step = static_cast<uint32_t>(task.step),
+                                           .example = static_cast<uint32_t>(task.example)},
+                                  .member = seat.member};
   const Clock::time_point prepared = Clock::now();
   plan.run(bindings, 0, plan.backward_begin());
   const Clock::time_point forwarded = Clock::now();
@@ -211,14 +252,33 @@ Learner::Outcome Learner::run_example(const Examples& examples, int64_t example,
   worker.data_s += std::chrono::duration<double>(prepared - start).count();
   worker.forward_s += std::chrono::duration<double>(forwarded - prepared).count();
   worker.backward_s += seconds_since(forwarded);
+  if (seat.member.index != 0) return;
 
   const engine::View logits = plan.output(port::kLogits, bindings);
   const float* values = logits.as<float>();
   const int64_t guess = std::max_element(values, values + logits.shape().elements()) - values;
-  return {.loss = static_cast<double>(*plan.output(port::kLoss, bindings).as<float>()),
-          .correct = guess == worker.label,
-          .tokens = length,
-          .executed_tokens = rows};
+  outcome = {.loss = static_cast<double>(*plan.output(port::kLoss, bindings).as<float>()),
+             .correct = guess == slot.label,
+             .tokens = examples.length(task.example),
+             .executed_tokens = slot.rows};
+}
+
+/// Sequences side by side, a thread each, as long as there are enough for all threads; what is left is run by teams.
+/// Where memory is short, all is. Short sequences that a team cannot divide only keep its first thread busy: they are
+/// left to whichever thread comes free.
+void Learner::run_tasks(int64_t tasks, int64_t longest_rows, Mode mode, engine::Job<int64_t, engine::Seat> body) {
+  const int threads = workers_.count(), at_once = static_cast<int>(slots_.size());
+  if (at_once < threads) {
+    workers_.run_tasks_in_teams(tasks, static_cast<int>(std::min<int64_t>(at_once, tasks)), body);
+    return;
+  }
+  const int64_t left = tasks % threads;
+  const bool in_teams = threads > 1 && left > 0 && model_.plan(longest_rows, mode).is_divisible();
+  const int64_t side_by_side = in_teams ? tasks - left : tasks;
+  if (side_by_side > 0) workers_.run_tasks_in_teams(side_by_side, threads, body);
+  if (in_teams)
+    workers_.run_tasks_in_teams(left, static_cast<int>(left),
+                                [&](int64_t task, engine::Seat seat) { body(side_by_side + task, seat); });
 }
 
 namespace {
@@ -244,13 +304,21 @@ Tally Learner::train_step(const Examples& examples, std::span<const int64_t> bat
   engine::deal_into(lengths_, order_, lanes_);
   outcomes_.assign(batch.size(), {});
   const float loss_weight = 1.0f / static_cast<float>(batch.size());
-  workers_.run_tasks(static_cast<int64_t>(lanes_.size()), [&](int64_t lane, int worker) {
+  const auto busy_lanes = static_cast<int64_t>(std::min(lanes_.size(), batch.size()));  // the first ones
+  const int64_t longest = model_.rows_for(*std::max_element(lengths_.begin(), lengths_.end()));
+  for (size_t lane = static_cast<size_t>(busy_lanes); lane < lanes_.size(); ++lane)
+    std::fill(lane_gradients_[lane].begin(), lane_gradients_[lane].end(), 0.0f);
+  run_tasks(busy_lanes, longest, Mode::train, [&](int64_t lane, engine::Seat seat) {
     engine::AlignedVector<float>& gradients = lane_gradients_[static_cast<size_t>(lane)];
-    std::fill(gradients.begin(), gradients.end(), 0.0f);
-    for (const int32_t position : lanes_[static_cast<size_t>(lane)])
-      outcomes_[static_cast<size_t>(position)] =
-          run_example(examples, batch[static_cast<size_t>(position)], Mode::train, step, loss_weight, gradients.data(),
-                      worker_[static_cast<size_t>(worker)]);
+    if (seat.member.index == 0) std::fill(gradients.begin(), gradients.end(), 0.0f);
+    for (const int32_t position : lanes_[static_cast<size_t>(lane)]) {
+      const Task task{.example = batch[static_cast<size_t>(position)],
+                      .mode = Mode::train,
+                      .step = step,
+                      .loss_weight = loss_weight,
+                      .gradients = gradients.data()};
+      run_example(examples, task, seat, outcomes_[static_cast<size_t>(position)]);
+    }
   });
   collect_worker_seconds();
   const Clock::time_point start = Clock::now();
@@ -308,10 +376,13 @@ void Learner::sum_lanes_and_update(int64_t step) {
 }
 
 void Learner::run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes) {
-  workers_.run_tasks(static_cast<int64_t>(batch.size()), [&](int64_t task, int worker) {
-    outcomes[static_cast<size_t>(task)] = run_example(examples, batch[static_cast<size_t>(task)], Mode::infer, 0, 0.0f,
-                                                      nullptr, worker_[static_cast<size_t>(worker)]);
-  });
+  int64_t longest = 1;
+  for (const int64_t example : batch) longest = std::max(longest, examples.length(example));
+  run_tasks(static_cast<int64_t>(batch.size()), model_.rows_for(longest), Mode::infer,
+            [&](int64_t task, engine::Seat seat) {
+              run_example(examples, {.example = batch[static_cast<size_t>(task)], .mode = Mode::infer}, seat,
+                          outcomes[static_cast<size_t>(task)]);
+            });
 }
 
 Tally Learner::evaluate(const Examples& examples) {

@@ -38,10 +38,13 @@ struct PhaseSeconds {
 
 /// Bytes that a learner will take, known before any of them are allocated.
 struct MemoryForecast {
-  int64_t arena_bytes = 0;  // all workers' arenas
+  int64_t arena_bytes = 0;         // of all sequences that run at once, and of all threads
+  int64_t shared_arena_bytes = 0;  // of one sequence
+  int64_t own_arena_bytes = 0;     // of one thread
   int64_t lane_gradient_bytes = 0;
   int64_t parameter_bytes = 0;  // weights, both moments, summed gradient
   int64_t constant_bytes = 0;
+  int sequences_at_once = 1;  // fewer than threads where memory is short: teams of threads share each then
   int64_t total() const { return arena_bytes + lane_gradient_bytes + parameter_bytes + constant_bytes; }
 };
 
@@ -50,15 +53,17 @@ struct LearnerOptions {
   int64_t memory_limit_bytes = 0;  // 0: what the machine and its cgroup have available
 };
 
-/// Makes every plan for the given lengths (in parallel) and says what memory a run takes.
+/// Makes every plan for the given lengths (in parallel) and says what memory a run takes with that many sequences at
+/// once, 1 <= sequences_at_once <= workers.count().
 MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const int64_t> train_lengths,
-                        std::span<const int64_t> infer_lengths);
+                        std::span<const int64_t> infer_lengths, int sequences_at_once);
 
 class Learner {
  public:
-  /// Plans for all lengths that will occur. Where memory is short, layers are recomputed in the backward pass
-  /// (model.activations() says so); what does not fit then is refused before anything is allocated (ResourceError with
-  /// the forecast and what to lower). Then initialises the weights from the configuration's seed.
+  /// Plans for all lengths that will occur. Where memory is short, fewer sequences run at once, each on several threads
+  /// (memory().sequences_at_once), then layers are recomputed in the backward pass (model.activations()); what does not
+  /// fit then is refused before anything is allocated (ResourceError with the forecast and what to lower). Then
+  /// initialises the weights from the configuration's seed.
   Learner(Model& model, const LearnerOptions& options, std::span<const int64_t> train_lengths,
           std::span<const int64_t> infer_lengths);
 
@@ -74,6 +79,7 @@ class Learner {
   Model& model() { return model_; }
   const Model& model() const { return model_; }
   engine::Workers& workers() { return workers_; }
+  int threads() const { return workers_.count(); }
   std::span<float> weights() { return weights_; }
   std::span<float> first_moments() { return m_; }
   std::span<float> second_moments() { return v_; }
@@ -83,12 +89,17 @@ class Learner {
   PhaseSeconds& phases() { return phases_; }
 
  private:
-  struct Worker {
+  /// What a sequence that runs needs, whichever threads run it.
+  struct Slot {
     std::unique_ptr<engine::Arena> arena;
     std::vector<int32_t> tokens;
     std::vector<float> mask;
     int32_t label = 0;
     float loss_weight = 0;
+    int64_t rows = 0;
+  };
+  struct Worker {
+    std::unique_ptr<engine::Arena> own;
     double forward_s = 0, backward_s = 0, data_s = 0;
   };
   struct Outcome {
@@ -98,8 +109,16 @@ class Learner {
     int64_t executed_tokens = 0;
   };
 
-  Outcome run_example(const Examples& examples, int64_t example, Mode mode, int64_t step, float loss_weight,
-                      float* gradients, Worker& worker);
+  struct Task {
+    int64_t example = 0;
+    Mode mode = Mode::infer;
+    int64_t step = 0;
+    float loss_weight = 0;
+    float* gradients = nullptr;
+  };
+  void load(const Examples& examples, const Task& task, Slot& slot) const;
+  void run_example(const Examples& examples, const Task& task, const engine::Seat& seat, Outcome& outcome);
+  void run_tasks(int64_t tasks, int64_t longest_rows, Mode mode, engine::Job<int64_t, engine::Seat> body);
   void run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes);
   void warm_up();
   void sum_lanes_and_update(int64_t step);
@@ -112,6 +131,7 @@ class Learner {
   engine::Schedule schedule_;
   engine::AlignedVector<float> weights_, gradient_, m_, v_;
   std::vector<engine::AlignedVector<float>> lane_gradients_;
+  std::vector<Slot> slots_;
   std::vector<Worker> worker_;
   std::vector<std::vector<int32_t>> lanes_;
   std::vector<int32_t> order_;

@@ -1,5 +1,7 @@
 #include "harness/record_builder.h"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/onednn/info.h"
@@ -62,6 +64,10 @@ void describe_memory(reports::ResultRecord& record, const Learner& learner) {
                    .peak_arena_bytes = learner.arena_bytes(),
                    .peak_rss_bytes = peak_rss_bytes(),
                    .lane_gradient_bytes = learner.memory().lane_gradient_bytes};
+  if (const int at_once = learner.memory().sequences_at_once; at_once < learner.threads())
+    record.notes.push_back(fmt::format("memory was short: {} at once, by {} threads together (the same numbers)",
+                                       at_once == 1 ? "one sequence" : fmt::format("{} sequences", at_once),
+                                       learner.threads()));
   if (learner.model().activations() == engine::Activations::recomputed)
     record.notes.emplace_back(
         "memory was short: each layer was computed again in the backward pass (the same numbers)");

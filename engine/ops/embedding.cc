@@ -90,13 +90,13 @@ class PositionsKernel final : public Kernel {
 /// Base of the two gradients: sums into a table of `rows` rows.
 class TableGradientOp : public Op {
  public:
-  explicit TableGradientOp(int64_t rows) : rows_(rows) {}
+  TableGradientOp(int64_t rows, RowRole role) : rows_(rows), role_(role) {}
   std::vector<Type> infer(std::span<const Type> inputs) const override {
     return {{inputs[0].dtype, {rows_, inputs[0].shape[1]}}};
   }
   bool accumulates(size_t) const override { return true; }
   RowRoles row_roles(std::span<const Type> inputs) const override {
-    return {std::vector(inputs.size(), RowRole::rows), {RowRole::summed}};
+    return {std::vector(inputs.size(), RowRole::rows), {role_}};
   }
   std::vector<Var> vjp(const VjpArguments&) const override {
     LRA_CHECK(false, "the gradients of an embedding have none of their own");
@@ -105,11 +105,12 @@ class TableGradientOp : public Op {
 
  private:
   int64_t rows_;
+  RowRole role_;
 };
 
 class ScatterOp final : public TableGradientOp {
  public:
-  using TableGradientOp::TableGradientOp;
+  explicit ScatterOp(int64_t rows) : TableGradientOp(rows, RowRole::summed) {}
   std::string_view name() const override { return "embedding_backward"; }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<ScatterKernel<double>>(request.accumulate[0]);
@@ -119,7 +120,7 @@ class ScatterOp final : public TableGradientOp {
 
 class PositionsOp final : public TableGradientOp {
  public:
-  using TableGradientOp::TableGradientOp;
+  explicit PositionsOp(int64_t rows) : TableGradientOp(rows, RowRole::owned) {}
   std::string_view name() const override { return "positions_backward"; }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<PositionsKernel<double>>(request.accumulate[0]);

@@ -43,7 +43,7 @@ void check_names(const ConfigRequest& request) {
 void MachineFlags::add_to(CLI::App& command) {
   command.add_option("--threads", threads, "worker threads; results do not depend on it (default: usable cores)");
   command.add_option("--memory-limit", memory_limit,
-                     "e.g. 4G (default: what is available): layers are recomputed above it, then the run is refused");
+                     "e.g. 4G (default: what is available): above it less runs at once, or nothing");
 }
 
 int MachineFlags::thread_count() const {

@@ -146,6 +146,69 @@ TEST(WorkersTest, ManyShortJobsNeitherHangNorGetLost) {
   EXPECT_EQ(sum, 5000 * 6);
 }
 
+TEST(TeamsTest, EveryMemberRunsItsTeamsTasksAndAllTasksAreRunOnce) {
+  for (const int count : {1, 2, 5})
+    for (int teams = 1; teams <= count; ++teams)
+      for (const int64_t tasks : {0, 1, 4, 50}) {
+        Workers workers(count);
+        std::vector<std::atomic<int>> calls(static_cast<size_t>(tasks)), expected(static_cast<size_t>(tasks));
+        workers.run_tasks_in_teams(tasks, teams, [&](int64_t task, Seat seat) {
+          EXPECT_LT(seat.team, teams);
+          EXPECT_LT(seat.member.index, seat.member.count);
+          EXPECT_GE(seat.member.count, count / teams);
+          ++calls[static_cast<size_t>(task)];
+          expected[static_cast<size_t>(task)] = seat.member.count;
+        });
+        for (size_t task = 0; task < calls.size(); ++task) ASSERT_EQ(calls[task], expected[task]);
+      }
+}
+
+TEST(TeamsTest, MembersMeetAndTakeTurns) {
+  constexpr int kMembers = 4, kTurns = 1000;
+  Workers workers(kMembers);
+  std::vector<int> order;  // guarded by the turns alone
+  workers.run_in_teams(1, [&](Seat seat) {
+    const Member& member = seat.member;
+    for (int turn = member.index; turn < kTurns; turn += kMembers) {
+      if (turn > 0) member.wait_for((turn - 1) % kMembers, (turn - 1) / kMembers + 1);
+      order.push_back(turn);
+      member.report(turn / kMembers + 1);
+    }
+    member.meet();
+    EXPECT_EQ(order.size(), static_cast<size_t>(kTurns));
+    member.meet();
+    if (member.index == 2) order.clear();
+    member.meet();
+    EXPECT_TRUE(order.empty());
+    const int64_t agreed = member.agree([&] { return int64_t{17}; });
+    EXPECT_EQ(agreed, 17);
+  });
+}
+
+TEST(TeamsTest, WhenOneMemberThrowsTheOthersDoNotWaitForeverAndItsErrorIsTold) {
+  for (int bad = 0; bad < 3; ++bad) {
+    Workers workers(3);
+    for (const bool meeting : {false, true}) {
+      try {
+        workers.run_in_teams(1, [&](Seat seat) {
+          if (seat.worker == bad) throw std::runtime_error("worker " + std::to_string(bad));
+          meeting ? seat.member.meet() : seat.member.wait_for(bad, 1);
+          ADD_FAILURE() << "was not stopped";
+        });
+        FAIL() << "nothing was thrown";
+      } catch (const std::runtime_error& error) {
+        EXPECT_EQ(error.what(), "worker " + std::to_string(bad));
+      }
+    }
+    int calls = 0;
+    workers.run_in_teams(1, [&](Seat seat) {  // the team is whole again
+      seat.member.meet();
+      if (seat.member.index == 0) ++calls;
+    });
+    EXPECT_EQ(calls, 1);
+  }
+}
+
 TEST(WorkersTest, DenormalsAreFlushedOnEveryWorker) {
   Workers workers(3);
   std::vector<float> products(3, 1.0F);

@@ -12,6 +12,7 @@
 
 #include "engine/autodiff.h"
 #include "engine/graph.h"
+#include "engine/lanes.h"
 #include "engine/op.h"
 #include "engine/parameters.h"
 #include "engine/plan.h"
@@ -164,8 +165,8 @@ class Planned {
   const Graph& graph() const { return graph_; }
   const Plan& plan() const { return *plan_; }
 
-  /// Built values, then the gradients in order of the arguments.
-  Values run(std::span<const Array> arguments) {
+  /// Built values, then the gradients in order of the arguments; run by a team of so many threads.
+  Values run(std::span<const Array> arguments, int members = 1) {
     std::vector<std::vector<std::byte>> inputs;
     std::vector<double> flat(static_cast<size_t>(parameters_.flat_elements()), 0.0);
     int32_t next = 0;
@@ -186,7 +187,7 @@ class Planned {
                             .gradients = sums.data(),
                             .inputs = pointers,
                             .keys = RunOptions().keys};
-    plan_->run(bindings);
+    members == 1 ? plan_->run(bindings) : run_in_team(bindings, members);
     Values values;
     for (size_t i = 0; i < results_.size(); ++i) {
       const View view = plan_->output(fmt::format("result{}", i), bindings);
@@ -213,6 +214,17 @@ class Planned {
   }
 
  private:
+  void run_in_team(const Bindings& bindings, int members) const {
+    Workers workers(members);
+    std::vector<Arena> own;
+    for (int member = 0; member < members; ++member) own.emplace_back(plan_->own_bytes()).poison();
+    workers.run_in_teams(1, [&](Seat seat) {
+      Bindings mine = bindings;
+      mine.own = own[static_cast<size_t>(seat.worker)].data();
+      mine.member = seat.member;
+      plan_->run(mine);
+    });
+  }
   void differentiate() {
     differentiated_ = true;
     std::vector<Var> wrt;

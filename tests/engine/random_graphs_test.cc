@@ -232,6 +232,24 @@ TEST(RandomGraphsTest, TallGraphsEqualTheInterpreter) {
   }
 }
 
+TEST(RandomGraphsTest, TeamsGiveTheBitsOfOneThread) {
+  // Three groups of blocks, the last of them not full.
+  const std::vector<Array> tall = arguments(2 * PipelineGroups::kFewestRows + 300);
+  int divisible = 0;
+  for (uint64_t seed = 2000; seed < 2016; ++seed) {
+    for (const bool as_parameters : {false, true}) {
+      Planned planned(builder(seed), tall, true, {Dtype::f32, Kernels::fused, as_parameters});
+      const Values alone = planned.run(tall);
+      for (const int members : {2, 3, 5})
+        ASSERT_EQ(planned.run(tall, members), alone) << "seed " << seed << ", " << members << " members";
+      divisible += planned.plan().is_divisible() ? 1 : 0;
+      Planned plain(builder(seed), tall, true, {Dtype::f32, Kernels::plain, as_parameters});
+      ASSERT_EQ(plain.run(tall, 2), plain.run(tall)) << "seed " << seed;
+    }
+  }
+  EXPECT_GT(divisible, 10);
+}
+
 TEST(RandomGraphsTest, RunningAgainGivesTheSameBits) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     Planned planned(builder(seed), arguments(), true, {.dtype = Dtype::f32, .kernels = Kernels::fused});

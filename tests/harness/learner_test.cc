@@ -209,17 +209,114 @@ TEST(LearnerTest, TheForecastIsWhatIsAllocated) {
     Learner learner(model, {.threads = threads}, lengths, lengths);
     const MemoryForecast& memory = learner.memory();
     EXPECT_EQ(memory.arena_bytes, learner.arena_bytes());
-    int64_t largest = 0;
+    int64_t largest_shared = 0, largest_own = 0;
     for (const int64_t length : lengths)
-      for (const Mode mode : {Mode::train, Mode::infer})
-        largest = std::max(largest, model.plan(model.rows_for(length), mode).arena_bytes());
-    EXPECT_EQ(memory.arena_bytes, threads * largest);
+      for (const Mode mode : {Mode::train, Mode::infer}) {
+        const engine::Plan& plan = model.plan(model.rows_for(length), mode);
+        largest_shared = std::max(largest_shared, plan.shared_bytes());
+        largest_own = std::max(largest_own, plan.own_bytes());
+      }
+    EXPECT_EQ(memory.arena_bytes, threads * (largest_shared + largest_own));
     const auto flat = static_cast<int64_t>(learner.weights().size() * sizeof(float));
     EXPECT_EQ(memory.lane_gradient_bytes, config.train.lanes * flat);
     EXPECT_EQ(memory.parameter_bytes, 4 * flat);
     EXPECT_EQ(memory.total(),
               memory.arena_bytes + memory.lane_gradient_bytes + memory.parameter_bytes + memory.constant_bytes);
   }
+}
+
+/// Examples whose data cannot be read any more after a while.
+class FailingExamples final : public Examples {
+ public:
+  explicit FailingExamples(const Examples& examples) : examples_(examples) {}
+  int64_t size() const override { return examples_.size(); }
+  int64_t length(int64_t example) const override { return examples_.length(example); }
+  int32_t label(int64_t example) const override { return examples_.label(example); }
+  void copy_tokens(int64_t example, std::span<int32_t> tokens) const override {
+    if (example % 3 == 0) throw DataError("gone");
+    examples_.copy_tokens(example, tokens);
+  }
+
+ private:
+  const Examples& examples_;
+};
+
+/// Sequences that several threads can share: more than two groups of blocks of rows.
+constexpr int64_t kDivisible = 2 * engine::PipelineGroups::kFewestRows + 200;
+
+class TeamsTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(TeamsTest, FewLongSequencesOnManyThreadsGiveTheBitsOfOneThread) {
+  TrainConfig config = testing::tiny_config(GetParam(), kDivisible);
+  config.model.dropout = config.model.attention_dropout = 0.1;
+  const VariedExamples examples(4, kDivisible, 4);
+  const auto train = [&](int threads, int64_t memory_limit_bytes) {
+    Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
+    Learner learner(model, {.threads = threads, .memory_limit_bytes = memory_limit_bytes}, examples.lengths(), {});
+    std::vector<double> losses;
+    const std::vector<std::vector<int64_t>> batches = {{0}, {0, 1, 2, 3}, {2, 1, 3}};
+    for (size_t step = 0; step < batches.size(); ++step)
+      losses.push_back(learner.train_step(examples, batches[step], static_cast<int64_t>(step)).loss());
+    return std::tuple(losses, copy(learner.weights()), copy(learner.first_moments()));
+  };
+  const auto one = train(1, 0);
+  for (const float weight : std::get<1>(one)) ASSERT_TRUE(std::isfinite(weight));
+  for (const int threads : {2, 3, 5}) EXPECT_EQ(train(threads, 0), one) << threads << " threads";
+}
+
+TEST_P(TeamsTest, EvaluationOfFewLongSequencesDoesNotDependOnThreads) {
+  TrainConfig config = testing::tiny_config(GetParam(), kDivisible);
+  const VariedExamples examples(3, kDivisible, 4);
+  const auto loss = [&](int threads) {
+    Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
+    return Learner(model, {.threads = threads}, {}, examples.lengths()).evaluate(examples).loss();
+  };
+  const double one = loss(1);
+  EXPECT_TRUE(std::isfinite(one));
+  for (const int threads : {2, 4}) EXPECT_EQ(loss(threads), one) << threads << " threads";
+}
+
+INSTANTIATE_TEST_SUITE_P(Mechanisms, TeamsTest, ::testing::ValuesIn(attention::names()),
+                         [](const auto& test) { return test.param; });
+
+TEST(LearnerTest, WhereMemoryIsShortThreadsShareSequencesBeforeLayersAreRecomputed) {
+  const TrainConfig config = testing::tiny_config("cosformer", kDivisible);
+  const VariedExamples examples(6, kDivisible, 4);
+  const std::vector<int64_t> batch = {0, 1, 2, 3, 4, 5};
+  struct Trained {
+    MemoryForecast memory;
+    engine::Activations activations;
+    std::vector<float> weights;
+  };
+  const auto train = [&](int64_t memory_limit_bytes) -> Trained {
+    Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
+    Learner learner(model, {.threads = 3, .memory_limit_bytes = memory_limit_bytes}, examples.lengths(), {});
+    EXPECT_EQ(learner.arena_bytes(), learner.memory().arena_bytes);
+    for (int64_t step = 0; step < 2; ++step) learner.train_step(examples, batch, step);
+    return {learner.memory(), model.activations(), copy(learner.weights())};
+  };
+  const Trained free = train(0);
+  EXPECT_EQ(free.memory.sequences_at_once, 3);
+  const Trained two = train(free.memory.total() - 1);
+  EXPECT_EQ(two.memory.sequences_at_once, 2);
+  EXPECT_EQ(two.activations, engine::Activations::kept);
+  const Trained one = train(two.memory.total() - 1);
+  EXPECT_EQ(one.memory.sequences_at_once, 1);
+  EXPECT_EQ(one.activations, engine::Activations::kept);
+  const Trained recomputed = train(one.memory.total() - 1);
+  EXPECT_EQ(recomputed.activations, engine::Activations::recomputed);
+  EXPECT_LT(recomputed.memory.total(), one.memory.total());
+  for (const Trained* other : {&two, &one, &recomputed}) EXPECT_EQ(other->weights, free.weights);
+}
+
+TEST(LearnerTest, AnErrorInTheDataEndsATeamToo) {
+  Model model(testing::tiny_config("linear", kDivisible), kTask, Dtype::f32, engine::Kernels::fused);
+  const VariedExamples examples(4, kDivisible, 2);
+  const FailingExamples failing(examples);
+  Learner learner(model, {.threads = 3}, examples.lengths(), examples.lengths());
+  const std::vector<int64_t> batch = {3};
+  EXPECT_THROW(learner.train_step(failing, batch, 0), DataError);
+  EXPECT_TRUE(std::isfinite(learner.train_step(examples, batch, 0).loss()));
 }
 
 TEST(LearnerTest, WhatDoesNotFitIsRefusedWithTheForecastAndWhatToLower) {
@@ -254,22 +351,6 @@ TEST(LearnerTest, RecomputedActivationsTakeLessMemoryAndGiveTheSameBits) {
     EXPECT_EQ(recomputed_weights, kept_weights) << attention;
   }
 }
-
-/// Examples whose data cannot be read any more after a while.
-class FailingExamples final : public Examples {
- public:
-  explicit FailingExamples(const Examples& examples) : examples_(examples) {}
-  int64_t size() const override { return examples_.size(); }
-  int64_t length(int64_t example) const override { return examples_.length(example); }
-  int32_t label(int64_t example) const override { return examples_.label(example); }
-  void copy_tokens(int64_t example, std::span<int32_t> tokens) const override {
-    if (example % 3 == 0) throw DataError("gone");
-    examples_.copy_tokens(example, tokens);
-  }
-
- private:
-  const Examples& examples_;
-};
 
 TEST(LearnerTest, AnErrorInTheDataReachesTheCallerAndTheWeightsStayAsTheyWere) {
   Model model(config_of("linear"), kTask, Dtype::f32, engine::Kernels::fused);
