@@ -63,14 +63,18 @@ Candidate::Candidate(const ResolvedConfig& resolved, const BenchOptions& options
 }
 
 bool Candidate::prepare(const std::function<bool()>& interrupted) {
+  const Clock::time_point start = Clock::now();
   const std::vector<int64_t> lengths = {model_.config().sequence_length};
   const std::vector<int64_t> none;
   const bool train = options_.mode == Mode::train;
   try {
     refuse_if_tokens_do_not_fit(train ? lengths : none, train ? none : lengths);
-    learner_ = std::make_unique<Learner>(
-        model_, LearnerOptions{.threads = options_.threads, .memory_limit_bytes = options_.memory_limit_bytes},
-        train ? lengths : none, train ? none : lengths);
+    learner_ = std::make_unique<Learner>(model_,
+                                         LearnerOptions{.threads = options_.threads,
+                                                        .memory_limit_bytes = options_.memory_limit_bytes,
+                                                        .most_at_once = static_cast<int64_t>(batch_.size())},
+                                         train ? lengths : none, train ? none : lengths);
+    record_.speed.start_up_s = seconds_since(start);
     const TrainConfig& config = model_.config();
     examples_.emplace(config.train.batch_size, config.sequence_length, facts_.vocab_size(), facts_.num_classes,
                       config.seed);
@@ -86,8 +90,8 @@ bool Candidate::prepare(const std::function<bool()>& interrupted) {
   return true;
 }
 
-/// Throws ResourceError when the tokens of one batch do not fit beside the learner: before it is made, since making it
-/// runs the plans. A learner that does not fit by itself says so better.
+/// Throws ResourceError when the tokens of one batch do not fit beside the learner. A learner that does not fit by
+/// itself says so better.
 void Candidate::refuse_if_tokens_do_not_fit(std::span<const int64_t> train_lengths,
                                             std::span<const int64_t> infer_lengths) {
   const TrainConfig& config = model_.config();

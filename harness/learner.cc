@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/errors.h"
+#include "engine/onednn/matmul.h"
 #include "harness/memory.h"
 #include "reports/units.h"
 
@@ -61,11 +62,21 @@ int64_t memory_limit(const LearnerOptions& options) {
   return options.memory_limit_bytes > 0 ? options.memory_limit_bytes : available_memory_bytes();
 }
 
-/// The most sequences at once that fit; where none does, the forecast for one.
-MemoryForecast most_at_once(Model& model, engine::Workers& workers, int64_t limit_bytes,
-                            std::span<const int64_t> train_lengths, std::span<const int64_t> infer_lengths) {
-  for (int at_once = workers.count();; --at_once) {
-    const MemoryForecast memory = forecast(model, workers, train_lengths, infer_lengths, at_once);
+/// Sequences that could run at once: a thread each, if there are as many.
+int most_at_once(const Model& model, const LearnerOptions& options, bool trains_only) {
+  const OptimisationConfig& train = model.config().train;
+  int64_t most = options.threads;
+  if (options.most_at_once > 0) most = std::min(most, options.most_at_once);
+  if (trains_only) most = std::min({most, train.lanes, train.batch_size});
+  return static_cast<int>(most);
+}
+
+/// The forecast for as many as fit, `most` at most; where none does, for one.
+MemoryForecast fewer_at_once(Model& model, engine::Workers& workers, int most, int64_t limit_bytes,
+                             std::span<const int64_t> train_lengths, std::span<const int64_t> infer_lengths) {
+  for (int at_once = most;; --at_once) {
+    MemoryForecast memory = forecast(model, workers, train_lengths, infer_lengths, at_once);
+    memory.is_short = at_once < most;
     if (at_once == 1 || memory.total() <= limit_bytes) return memory;
   }
 }
@@ -75,17 +86,16 @@ MemoryForecast most_at_once(Model& model, engine::Workers& workers, int64_t limi
 MemoryForecast settle(Model& model, engine::Workers& workers, const LearnerOptions& options,
                       std::span<const int64_t> train_lengths, std::span<const int64_t> infer_lengths) {
   const int64_t limit_bytes = memory_limit(options);
-  const MemoryForecast alone = forecast(model, workers, train_lengths, infer_lengths, workers.count());
-  if (alone.total() <= limit_bytes || train_lengths.size() + infer_lengths.size() == 0) return alone;
-  const auto& [lengths, mode] =
-      train_lengths.empty() ? std::pair(infer_lengths, Mode::infer) : std::pair(train_lengths, Mode::train);
-  const int64_t longest = *std::max_element(lengths.begin(), lengths.end());
-  if (train_lengths.empty() || model.plan(model.rows_for(longest), mode).is_divisible()) {
-    const MemoryForecast teams = most_at_once(model, workers, limit_bytes, train_lengths, infer_lengths);
-    if (train_lengths.empty() || teams.total() <= limit_bytes) return teams;
-  }
+  const int most = most_at_once(model, options, infer_lengths.empty());
+  const auto fewer = [&] { return fewer_at_once(model, workers, most, limit_bytes, train_lengths, infer_lengths); };
+  if (train_lengths.empty()) return fewer();
+  const MemoryForecast all = forecast(model, workers, train_lengths, infer_lengths, most);
+  if (all.total() <= limit_bytes) return all;
+  const int64_t longest = *std::max_element(train_lengths.begin(), train_lengths.end());
+  if (model.plan(model.rows_for(longest), Mode::train).is_divisible())
+    if (const MemoryForecast teams = fewer(); teams.total() <= limit_bytes) return teams;
   model.set_activations(engine::Activations::recomputed);
-  return most_at_once(model, workers, limit_bytes, train_lengths, infer_lengths);
+  return fewer();
 }
 
 void refuse_if_too_large(const MemoryForecast& memory, const LearnerOptions& options) {
@@ -147,9 +157,7 @@ Learner::Learner(Model& model, const LearnerOptions& options, std::span<const in
       workers_(options.threads),
       forecast_(settle(model, workers_, options, train_lengths, infer_lengths)),
       adam_(adam_params(model.config().train)),
-      schedule_(schedule_of(model.config().train)),
-      rows_train_(rows_of(model, train_lengths)),
-      rows_infer_(rows_of(model, infer_lengths)) {
+      schedule_(schedule_of(model.config().train)) {
   refuse_if_too_large(forecast_, options);
   const auto elements = static_cast<size_t>(model.parameters().flat_elements());
   const OptimisationConfig& train = model.config().train;
@@ -177,32 +185,8 @@ Learner::Learner(Model& model, const LearnerOptions& options, std::span<const in
   }
   worker_.resize(static_cast<size_t>(options.threads));
   for (Worker& worker : worker_) worker.own = std::make_unique<engine::Arena>(forecast_.own_arena_bytes);
-  warm_up();
-}
-
-/// Runs every plan once on every worker, so that whatever a library keeps per thread is there before the first step.
-void Learner::warm_up() {
-  for (Slot& slot : slots_) {
-    std::fill(slot.tokens.begin(), slot.tokens.end(), 1);
-    std::fill(slot.mask.begin(), slot.mask.end(), 1.0f);
-  }
-  std::vector<engine::AlignedVector<float>> nowhere(slots_.size());  // gradients of the warm-up are thrown away
-  for (engine::AlignedVector<float>& gradients : nowhere) gradients.resize(gradient_.size());
-  workers_.run_in_teams(static_cast<int>(slots_.size()), [&](engine::Seat seat) {
-    Slot& slot = slots_[static_cast<size_t>(seat.team)];
-    void* inputs[] = {slot.tokens.data(), slot.mask.data(), &slot.label, &slot.loss_weight};
-    const auto run = [&](int64_t rows, Mode mode) {
-      model_.plan(rows, mode)
-          .run({.arena = slot.arena->data(),
-                .own = worker_[static_cast<size_t>(seat.worker)].own->data(),
-                .parameters = weights_.data(),
-                .gradients = nowhere[static_cast<size_t>(seat.team)].data(),
-                .inputs = inputs,
-                .member = seat.member});
-    };
-    for (const int64_t rows : rows_train_) run(rows, Mode::train);
-    for (const int64_t rows : rows_infer_) run(rows, Mode::infer);
-  });
+  workers_.run([](int) { engine::onednn::prepare_calling_thread(); });
+  start_up_s_ = seconds_since(started_);
 }
 
 int64_t Learner::arena_bytes() const {

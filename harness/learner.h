@@ -1,6 +1,7 @@
 // The weights of a model and the one way to step and to evaluate them: lanes, workers, optimiser, meters.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -44,13 +45,15 @@ struct MemoryForecast {
   int64_t lane_gradient_bytes = 0;
   int64_t parameter_bytes = 0;  // weights, both moments, summed gradient
   int64_t constant_bytes = 0;
-  int sequences_at_once = 1;  // fewer than threads where memory is short: teams of threads share each then
+  int sequences_at_once = 1;  // fewer than threads where there are no more, or memory is short: teams share them then
+  bool is_short = false;      // of memory: more would have run at once
   int64_t total() const { return arena_bytes + lane_gradient_bytes + parameter_bytes + constant_bytes; }
 };
 
 struct LearnerOptions {
   int threads = 1;
   int64_t memory_limit_bytes = 0;  // 0: what the machine and its cgroup have available
+  int64_t most_at_once = 0;        // sequences that will ever be given together; 0: enough for all threads
 };
 
 /// Makes every plan for the given lengths (in parallel) and says what memory a run takes with that many sequences at
@@ -68,7 +71,7 @@ class Learner {
           std::span<const int64_t> infer_lengths);
 
   /// One optimiser step on the given examples; `step` counts from 0. Returns the batch's tally before the update.
-  /// The same bits for any number of threads. Does not allocate after warm_up().
+  /// The same bits for any number of threads. Does not allocate.
   Tally train_step(const Examples& examples, std::span<const int64_t> batch, int64_t step);
 
   /// Every given example exactly once, in inference mode.
@@ -87,6 +90,8 @@ class Learner {
   /// Bytes of the arenas as allocated.
   int64_t arena_bytes() const;
   PhaseSeconds& phases() { return phases_; }
+  /// What making it took: plans with their primitives, memory, weights.
+  double start_up_s() const { return start_up_s_; }
 
  private:
   /// What a sequence that runs needs, whichever threads run it.
@@ -120,10 +125,11 @@ class Learner {
   void run_example(const Examples& examples, const Task& task, const engine::Seat& seat, Outcome& outcome);
   void run_tasks(int64_t tasks, int64_t longest_rows, Mode mode, engine::Job<int64_t, engine::Seat> body);
   void run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes);
-  void warm_up();
   void sum_lanes_and_update(int64_t step);
   void collect_worker_seconds();
 
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  double start_up_s_ = 0;
   Model& model_;
   engine::Workers workers_;
   MemoryForecast forecast_;
@@ -135,7 +141,7 @@ class Learner {
   std::vector<Worker> worker_;
   std::vector<std::vector<int32_t>> lanes_;
   std::vector<int32_t> order_;
-  std::vector<int64_t> lengths_, rows_train_, rows_infer_;
+  std::vector<int64_t> lengths_;
   std::vector<Outcome> outcomes_;
   std::vector<double> chunk_squares_;
   PhaseSeconds phases_;

@@ -64,7 +64,7 @@ void describe_memory(reports::ResultRecord& record, const Learner& learner) {
                    .peak_arena_bytes = learner.arena_bytes(),
                    .peak_rss_bytes = peak_rss_bytes(),
                    .lane_gradient_bytes = learner.memory().lane_gradient_bytes};
-  if (const int at_once = learner.memory().sequences_at_once; at_once < learner.threads())
+  if (const int at_once = learner.memory().sequences_at_once; learner.memory().is_short)
     record.notes.push_back(fmt::format("memory was short: {} at once, by {} threads together (the same numbers)",
                                        at_once == 1 ? "one sequence" : fmt::format("{} sequences", at_once),
                                        learner.threads()));

@@ -254,6 +254,7 @@ class TrainingRun {
     }
     if (state.best.step > 0) record.best_step = state.best.step;
     describe_memory(record, *learner_);
+    record.speed.start_up_s = learner_->start_up_s();
     record.wall_s = earlier_wall_s + seconds_since(session_start_);
     // An interrupted run is not finished: only its checkpoint says so.
     if (complete || diverged) write_json(result_file(), reports::to_json(record));

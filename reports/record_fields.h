@@ -95,6 +95,7 @@ void list_fields(auto& archive, BlockOf<SpeedBlock> auto& block) {
   archive("phase_s", block.phase_s);
   archive("train_step_samples_ms", block.train_step_samples_ms);
   archive("infer_step_samples_ms", block.infer_step_samples_ms);
+  archive("start_up_s", block.start_up_s);
   archive("steady_state", block.steady_state);
 }
 

@@ -119,6 +119,8 @@ class PrimitiveMatmul final : public Matmul {
 
   size_t scratch_bytes() const override { return scratch_.get_size(); }
 
+  void prepare_calling_thread() const override { thread_handles(); }
+
   void run(const float* a, const float* b, const float* bias, float* c, std::byte* scratch) const override {
     Handles& handles = thread_handles();
     // The library takes mutable pointers for operands that it only reads.
@@ -139,7 +141,7 @@ class PrimitiveMatmul final : public Matmul {
                      : dnnl::memory::dims{batch_stride, row_stride, 1};
   }
 
-  /// Made at the thread's first run of this product, which is in warm-up.
+  /// Made by prepare_calling_thread(), or at the thread's first run of this product.
   Handles& thread_handles() const {
     thread_local std::vector<std::unique_ptr<Handles>> table;  // by index_
     if (table.size() <= index_) table.resize(index_ + 1);
@@ -178,15 +180,36 @@ std::shared_ptr<const Matmul> make(const MatmulSpec& spec, size_t index) {
 
 }  // namespace
 
+namespace {
+
+/// Every product that was ever asked for.
+struct KnownProducts {
+  std::mutex mutex;
+  std::unordered_map<MatmulSpec, std::shared_ptr<const Matmul>, SpecHash> by_spec;
+};
+
+KnownProducts& known_products() {
+  static KnownProducts products;
+  return products;
+}
+
+}  // namespace
+
 std::shared_ptr<const Matmul> Matmul::find(const MatmulSpec& requested) {
-  static std::mutex mutex;
-  static std::unordered_map<MatmulSpec, std::shared_ptr<const Matmul>, SpecHash> known;
+  KnownProducts& known = known_products();
   const MatmulSpec spec = canonical(requested);
   check(spec);
-  const std::lock_guard lock(mutex);
-  std::shared_ptr<const Matmul>& product = known[spec];
-  if (product == nullptr) product = make(spec, known.size());
+  const std::lock_guard lock(known.mutex);
+  std::shared_ptr<const Matmul>& product = known.by_spec[spec];
+  if (product == nullptr) product = make(spec, known.by_spec.size());
   return product;
+}
+
+void prepare_calling_thread() {
+  thread_stream();
+  KnownProducts& known = known_products();
+  const std::lock_guard lock(known.mutex);
+  for (const auto& [spec, product] : known.by_spec) product->prepare_calling_thread();
 }
 
 uint64_t primitives_created() { return created_primitives.load(); }

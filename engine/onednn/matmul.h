@@ -36,6 +36,8 @@ class Matmul {
 
   /// Bytes of scratch that each run needs, aligned to 64.
   virtual size_t scratch_bytes() const = 0;
+  /// What the library needs for each thread; run() makes it otherwise when the thread first needs it.
+  virtual void prepare_calling_thread() const {}
   /// Several threads may run one product at once. A thread's first run of a product makes its handles; later ones do
   /// not allocate (in our code). `bias` may be null when the spec has none. Extents of 0 are allowed: k = 0 is a sum of
   /// nothing.
@@ -44,5 +46,7 @@ class Matmul {
 
 /// Primitives created so far in this process, to show that a step creates none.
 uint64_t primitives_created();
+/// Prepares the calling thread for every product there is: none of them allocates in a step then.
+void prepare_calling_thread();
 
 }  // namespace lra::engine::onednn

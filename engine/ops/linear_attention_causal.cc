@@ -84,12 +84,14 @@ class Forward final : public Kernel {
 
   size_t scratch_bytes() const override { return plan_.bytes(); }
 
+  bool is_shared() const override { return true; }
+
   void run(const KernelArguments& arguments) const override {
-    for (int64_t head = 0; head < size_.heads; ++head) {
+    for_own_parts(arguments.member, size_.heads, [&](int64_t head) {
       std::fill_n(floats_at(arguments.scratch, at_s_), size_.features * size_.d_head, 0.0F);
       std::fill_n(floats_at(arguments.scratch, at_z_), size_.features, 0.0F);
       for (int64_t i = 0; i < chunks_.count(); ++i) chunk(arguments, head, chunks_[i]);
-    }
+    });
   }
 
  private:
@@ -165,13 +167,19 @@ class Backward final : public Kernel {
 
   size_t scratch_bytes() const override { return plan_.bytes(); }
 
+  bool is_shared() const override { return true; }
+
+  /// Both scans of a head can run at once.
   void run(const KernelArguments& arguments) const override {
-    for (int64_t head = 0; head < size_.heads; ++head) {
+    for_own_parts(arguments.member, 2 * size_.heads, [&](int64_t part) {
+      const int64_t head = part / 2;
       clear_state(arguments.scratch);
-      for (int64_t i = 0; i < chunks_.count(); ++i) queries(arguments, head, chunks_[i]);
-      clear_state(arguments.scratch);
-      for (int64_t i = chunks_.count() - 1; i >= 0; --i) keys(arguments, head, chunks_[i]);
-    }
+      if (part % 2 == 0) {
+        for (int64_t i = 0; i < chunks_.count(); ++i) queries(arguments, head, chunks_[i]);
+      } else {
+        for (int64_t i = chunks_.count() - 1; i >= 0; --i) keys(arguments, head, chunks_[i]);
+      }
+    });
   }
 
  private:

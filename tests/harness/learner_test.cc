@@ -247,21 +247,24 @@ constexpr int64_t kDivisible = 2 * engine::PipelineGroups::kFewestRows + 200;
 class TeamsTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(TeamsTest, FewLongSequencesOnManyThreadsGiveTheBitsOfOneThread) {
-  TrainConfig config = testing::tiny_config(GetParam(), kDivisible);
-  config.model.dropout = config.model.attention_dropout = 0.1;
-  const VariedExamples examples(4, kDivisible, 4);
-  const auto train = [&](int threads, int64_t memory_limit_bytes) {
-    Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
-    Learner learner(model, {.threads = threads, .memory_limit_bytes = memory_limit_bytes}, examples.lengths(), {});
-    std::vector<double> losses;
-    const std::vector<std::vector<int64_t>> batches = {{0}, {0, 1, 2, 3}, {2, 1, 3}};
-    for (size_t step = 0; step < batches.size(); ++step)
-      losses.push_back(learner.train_step(examples, batches[step], static_cast<int64_t>(step)).loss());
-    return std::tuple(losses, copy(learner.weights()), copy(learner.first_moments()));
-  };
-  const auto one = train(1, 0);
-  for (const float weight : std::get<1>(one)) ASSERT_TRUE(std::isfinite(weight));
-  for (const int threads : {2, 3, 5}) EXPECT_EQ(train(threads, 0), one) << threads << " threads";
+  for (const bool causal : {false, true}) {
+    TrainConfig config = testing::tiny_config(GetParam(), kDivisible);
+    config.model.dropout = config.model.attention_dropout = 0.1;
+    config.attention.causal = causal && attention::find(GetParam()).facts().causal;
+    const VariedExamples examples(4, kDivisible, 4);
+    const auto train = [&](int threads) {
+      Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
+      Learner learner(model, {.threads = threads}, examples.lengths(), {});
+      std::vector<double> losses;
+      const std::vector<std::vector<int64_t>> batches = {{0}, {0, 1, 2, 3}, {2, 1, 3}};
+      for (size_t step = 0; step < batches.size(); ++step)
+        losses.push_back(learner.train_step(examples, batches[step], static_cast<int64_t>(step)).loss());
+      return std::tuple(losses, copy(learner.weights()), copy(learner.first_moments()));
+    };
+    const auto one = train(1);
+    for (const float weight : std::get<1>(one)) ASSERT_TRUE(std::isfinite(weight));
+    for (const int threads : {2, 3, 5}) EXPECT_EQ(train(threads), one) << threads << " threads";
+  }
 }
 
 TEST_P(TeamsTest, EvaluationOfFewLongSequencesDoesNotDependOnThreads) {
@@ -297,8 +300,10 @@ TEST(LearnerTest, WhereMemoryIsShortThreadsShareSequencesBeforeLayersAreRecomput
   };
   const Trained free = train(0);
   EXPECT_EQ(free.memory.sequences_at_once, 3);
+  EXPECT_FALSE(free.memory.is_short);
   const Trained two = train(free.memory.total() - 1);
   EXPECT_EQ(two.memory.sequences_at_once, 2);
+  EXPECT_TRUE(two.memory.is_short);
   EXPECT_EQ(two.activations, engine::Activations::kept);
   const Trained one = train(two.memory.total() - 1);
   EXPECT_EQ(one.memory.sequences_at_once, 1);
@@ -307,6 +312,24 @@ TEST(LearnerTest, WhereMemoryIsShortThreadsShareSequencesBeforeLayersAreRecomput
   EXPECT_EQ(recomputed.activations, engine::Activations::recomputed);
   EXPECT_LT(recomputed.memory.total(), one.memory.total());
   for (const Trained* other : {&two, &one, &recomputed}) EXPECT_EQ(other->weights, free.weights);
+}
+
+TEST(LearnerTest, NoMoreArenasThanSequencesAtOnce) {
+  TrainConfig config = testing::tiny_config("linear", kLongest);
+  const std::vector<int64_t> lengths = {kLongest};
+  const auto at_once = [&](int64_t lanes, int64_t batch_size, int64_t most, std::span<const int64_t> infer) {
+    config.train.lanes = lanes;
+    config.train.batch_size = batch_size;
+    Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
+    const Learner learner(model, {.threads = 3, .most_at_once = most}, lengths, infer);
+    EXPECT_FALSE(learner.memory().is_short);
+    return learner.memory().sequences_at_once;
+  };
+  EXPECT_EQ(at_once(8, 8, 0, {}), 3);
+  EXPECT_EQ(at_once(2, 8, 0, {}), 2);
+  EXPECT_EQ(at_once(8, 1, 0, {}), 1);
+  EXPECT_EQ(at_once(8, 8, 2, {}), 2);
+  EXPECT_EQ(at_once(1, 1, 0, lengths), 3);  // evaluations take as many as there are threads
 }
 
 TEST(LearnerTest, AnErrorInTheDataEndsATeamToo) {
