@@ -22,7 +22,9 @@ struct KernelArguments {
   std::byte* scratch = nullptr;  // scratch_bytes() of the kernel, aligned to 64 bytes; its content is arbitrary
   ExampleKeys keys;
   int64_t row_begin = 0;  // of the whole value: the row that the views' first row is, when run block by block
-  Member member = {};     // of the team that runs this kernel together; alone unless Kernel::is_shared()
+  // shared_scratch_bytes() of the kernel likewise, the same for all members of a team
+  std::byte* shared_scratch = nullptr;
+  Member member = {};  // of the team that runs this kernel together; alone unless Kernel::is_shared()
 };
 
 /// What one argument of a row-wise operation is to a block of rows. Rows are the second to last axis (the only one of a
@@ -49,6 +51,8 @@ class Kernel {
   virtual ~Kernel() = default;
   /// Of each thread that runs it.
   virtual size_t scratch_bytes() const { return 0; }
+  /// Of all members of a team together; not for row-wise operations.
+  virtual size_t shared_scratch_bytes() const { return 0; }
   /// Whether all members of a team call run() at once, each with scratch of its own, and divide the work among them by
   /// KernelArguments::member, with the same bits for any number of members. Otherwise one thread runs it alone (which
   /// is right for row-wise operations, too: their blocks are divided by the plan).
@@ -83,11 +87,24 @@ struct VjpArguments {
   const std::function<void(size_t input, std::function<Var()> make)>& defer;
 };
 
+/// A kind of product that a kernel makes inside: op(a) op(b) with op(a): [m, k] and op(b): [k, n], tile by tile or
+/// block by block.
+struct InnerProduct {
+  int64_t m = 0;
+  int64_t n = 0;
+  int64_t k = 0;
+  bool transpose_a = false;
+  bool transpose_b = false;
+  int64_t flops = 0;  // of all of this kind together, as product_flops() and repeated_flops count them
+};
+
 /// What an operation computes beyond the products of its definition; with them, the least that it can take.
 struct Effort {
-  int64_t exponentials = 0;    // exp, or what costs about as much (tanh, erf)
-  int64_t draws = 0;           // random decisions
-  int64_t repeated_flops = 0;  // products made again so that they need not be kept
+  int64_t exponentials = 0;            // exp, or what costs about as much (tanh, erf)
+  int64_t powers = 0;                  // 2^x with bounded x, which is cheaper
+  int64_t draws = 0;                   // random decisions
+  int64_t repeated_flops = 0;          // products made again so that they need not be kept
+  std::vector<InnerProduct> products;  // that a fused kernel makes of product_flops() and repeated_flops; empty: untold
 };
 
 /// An operation: a small immutable object. Arguments are checked by the free function that makes the node.

@@ -151,6 +151,7 @@ void Plan::run_steps(const Bindings& bindings, size_t begin, size_t end, Call&& 
             .outputs = std::span(outputs.data(), step.outputs.size()),
             .scratch = step.scratch_offset < 0 ? nullptr : own(bindings) + step.scratch_offset,
             .keys = bindings.keys,
+            .shared_scratch = step.shared_scratch_offset < 0 ? nullptr : bindings.arena + step.shared_scratch_offset,
             .member = step.kernel->is_shared() ? member : Member{}});
     }
     member.meet();

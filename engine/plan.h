@@ -66,12 +66,13 @@ struct Step {
   size_t pipeline_end = 0;        // one past the last step that runs block by block together with this one
   int64_t group_rows = 0;         // of the pipeline; all rows when it is not divided
   std::vector<int64_t> partials;  // by output, where groups but the first add up: bytes into own memory, -1: not summed
-  int64_t scratch_offset = 0;     // bytes into own memory
-  int32_t node = -1;              // of the graph; -1 for a copy of an output
-  std::string name;               // of the operation, or "copy"
-  std::string scope;              // where in the model
-  int64_t product_flops = 0;      // 2mnk over its matrix products
-  Effort effort;                  // beyond these
+  int64_t scratch_offset = -1;    // bytes into own memory; -1: none
+  int64_t shared_scratch_offset = -1;  // bytes into the arena; -1: none
+  int32_t node = -1;                   // of the graph; -1 for a copy of an output
+  std::string name;                    // of the operation, or "copy"
+  std::string scope;                   // where in the model
+  int64_t product_flops = 0;           // 2mnk over its matrix products
+  Effort effort;                       // beyond these
 };
 
 /// What a profiled run reports of each kernel call.

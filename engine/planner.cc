@@ -222,14 +222,15 @@ void Planner::add_step(int32_t node_id, std::shared_ptr<const Kernel> kernel, st
   const size_t tail_scratch = tail_kernel ? tail_kernel->scratch_bytes() : 0;
   const auto scratch = static_cast<int64_t>(std::max(made.kernel->scratch_bytes(), tail_scratch));
   made.tail_kernel = std::move(tail_kernel);
-  if (scratch > 0) {
-    made.scratch_offset = static_cast<int64_t>(buffers_.size());  // the buffer's number, until laid out
-    buffers_.push_back({.bytes = scratch, .first = step, .last = step});
+  const auto add_scratch = [&](int64_t bytes, char own) -> int64_t {
+    if (bytes == 0) return -1;
+    buffers_.push_back({.bytes = bytes, .first = step, .last = step});
     is_own_.resize(buffers_.size(), 0);
-    is_own_.back() = 1;
-  } else {
-    made.scratch_offset = -1;
-  }
+    is_own_.back() = own;
+    return static_cast<int64_t>(buffers_.size()) - 1;  // the buffer's number, until laid out
+  };
+  made.scratch_offset = add_scratch(scratch, 1);
+  made.shared_scratch_offset = add_scratch(static_cast<int64_t>(made.kernel->shared_scratch_bytes()), 0);
   plan_.steps_.push_back(std::move(made));
 }
 
@@ -415,6 +416,7 @@ void Planner::lay_out_arena() {
     for (Place& place : step.inputs) settle(place);
     for (Place& place : step.outputs) settle(place);
     step.scratch_offset = offset_of(step.scratch_offset);
+    step.shared_scratch_offset = offset_of(step.shared_scratch_offset);
     for (int64_t& partial : step.partials) partial = offset_of(partial);
     plan_.divisible_ = plan_.divisible_ || (step.rows > 0 ? step.group_rows < step.rows : step.kernel->is_shared());
   }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <map>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "engine/aligned.h"
 #include "engine/kernels/dropout_mask.h"
+#include "engine/kernels/tile_products.h"
 #include "engine/kernels/vmath.h"
 #include "engine/onednn/matmul.h"
 #include "reports/statistics.h"
@@ -77,7 +79,10 @@ std::vector<engine::Layout> layouts_of_call(const Step& step) {
 class HotCall {
  public:
   HotCall(const Step& step, const std::vector<engine::Layout>& layouts)
-      : kernel_(*step.kernel), inputs_(step.inputs.size()), scratch_(kernel_.scratch_bytes()) {
+      : kernel_(*step.kernel),
+        inputs_(step.inputs.size()),
+        scratch_(kernel_.scratch_bytes()),
+        shared_scratch_(kernel_.shared_scratch_bytes()) {
     constexpr float kSmall = 0.0625F;  // sums over many calls stay far from overflow
     for (const engine::Layout& layout : layouts) {
       arrays_.emplace_back(static_cast<size_t>(extent(layout)), kSmall);
@@ -86,13 +91,16 @@ class HotCall {
   }
   void operator()() {
     const std::span<const engine::View> views = views_;
-    kernel_.run({.inputs = views.first(inputs_), .outputs = views.subspan(inputs_), .scratch = scratch_.data()});
+    kernel_.run({.inputs = views.first(inputs_),
+                 .outputs = views.subspan(inputs_),
+                 .scratch = scratch_.data(),
+                 .shared_scratch = shared_scratch_.data()});
   }
 
  private:
   const engine::Kernel& kernel_;
   size_t inputs_;
-  engine::AlignedVector<std::byte> scratch_;
+  engine::AlignedVector<std::byte> scratch_, shared_scratch_;
   std::vector<engine::AlignedVector<float>> arrays_;
   std::vector<engine::View> views_;
 };
@@ -108,51 +116,107 @@ std::string signature(const Step& step, const std::vector<engine::Layout>& layou
   return text;
 }
 
-/// The product that the sgemm bursts make.
-class SquareProduct {
+/// One product of contiguous operands by oneDNN.
+class LibraryProduct {
  public:
-  static constexpr int64_t kSize = 512;
-  SquareProduct()
-      : matmul_(engine::onednn::Matmul::find(
-            {.m = kSize, .n = kSize, .k = kSize, .a_row_stride = kSize, .b_row_stride = kSize, .c_row_stride = kSize})),
-        a_(kSize * kSize, 0.5F),
-        b_(kSize * kSize, 0.25F),
-        c_(kSize * kSize),
+  explicit LibraryProduct(const engine::InnerProduct& p)
+      : matmul_(engine::onednn::Matmul::find({.m = p.m,
+                                              .n = p.n,
+                                              .k = p.k,
+                                              .a_row_stride = p.transpose_a ? p.m : p.k,
+                                              .b_row_stride = p.transpose_b ? p.k : p.n,
+                                              .c_row_stride = p.n,
+                                              .transpose_a = p.transpose_a,
+                                              .transpose_b = p.transpose_b})),
+        a_(static_cast<size_t>(p.m * p.k), 0.5F),
+        b_(static_cast<size_t>(p.k * p.n), 0.25F),
+        c_(static_cast<size_t>(p.m * p.n)),
         scratch_(matmul_->scratch_bytes()) {}
   void operator()() { matmul_->run(a_.data(), b_.data(), nullptr, c_.data(), scratch_.data()); }
 
  private:
   std::shared_ptr<const engine::onednn::Matmul> matmul_;
   engine::AlignedVector<float> a_, b_, c_;
-  engine::AlignedVector<std::byte> scratch_;
+  engine::AlignedVector<std::byte> scratch_, shared_scratch_;
 };
+
+/// The same by the products of tiles, which take b^T in panels, packed beforehand, and pad rows.
+class OwnProduct {
+ public:
+  explicit OwnProduct(const engine::InnerProduct& p)
+      : shape_(p),
+        n_(engine::padded_width(p.n)),
+        a_(static_cast<size_t>(p.m * p.k), 0.5F),
+        b_(static_cast<size_t>(p.k * engine::padded_to_panels(p.n)), 0.25F),
+        c_(static_cast<size_t>(p.m * n_)) {}
+  void operator()() {
+    const engine::InnerProduct& p = shape_;
+    if (p.transpose_b) {
+      multiply(engine::PanelProduct{.rows = p.m,
+                                    .depth = p.k,
+                                    .columns = n_,
+                                    .a = a_.data(),
+                                    .a_row_stride = p.k,
+                                    .panels = b_.data(),
+                                    .c = c_.data(),
+                                    .c_row_stride = n_});
+    } else {
+      multiply(engine::RowProduct{.m = p.m,
+                                  .n = n_,
+                                  .k = p.k,
+                                  .a = a_.data(),
+                                  .a_row_stride = p.transpose_a ? p.m : p.k,
+                                  .b = b_.data(),
+                                  .b_row_stride = n_,
+                                  .c = c_.data(),
+                                  .c_row_stride = n_,
+                                  .transpose_a = p.transpose_a});
+    }
+  }
+
+ private:
+  engine::InnerProduct shape_;
+  int64_t n_;
+  engine::AlignedVector<float> a_, b_, c_;
+};
+
+/// Extent of the products that the sgemm bursts make.
+constexpr int64_t kSquare = 512;
 
 }  // namespace
 
 Work work_of(const Step& step) {
   return {.product_flops = static_cast<double>(step.product_flops + step.effort.repeated_flops),
           .exponentials = static_cast<double>(step.effort.exponentials),
+          .powers = static_cast<double>(step.effort.powers),
           .draws = static_cast<double>(step.effort.draws)};
 }
 
 WorkRates measure_work_rates(engine::Workers& workers) {
   constexpr int64_t kRows = 64, kColumns = 64;  // 16 KiB: stays in L1
+  using Elementwise = void (*)(const float*, float*, int64_t);
   constexpr double kElements = kRows * kColumns;
-  const auto exponentials_s = median_call_s(workers, kBurst_s, [](int) {
-    return [x = engine::AlignedVector<float>(kRows * kColumns, -1.0F),
-            y = engine::AlignedVector<float>(kRows * kColumns)]() mutable {
-      engine::exp_f32(x.data(), y.data(), static_cast<int64_t>(x.size()));
-    };
-  });
+  const auto elementwise_s = [&](Elementwise function) {
+    return median_call_s(workers, kBurst_s, [=](int) {
+      return [=, x = engine::AlignedVector<float>(kRows * kColumns, -1.0F),
+              y = engine::AlignedVector<float>(kRows * kColumns)]() mutable {
+        function(x.data(), y.data(), static_cast<int64_t>(x.size()));
+      };
+    });
+  };
+  const double exponentials_s = elementwise_s(engine::exp_f32);
+  const double powers_s = elementwise_s(engine::exp2_f32);
   const auto draws_s = median_call_s(workers, kBurst_s, [](int) {
     return [scales = engine::AlignedVector<float>(kRows * kColumns)]() mutable {
       engine::dropout_scales({.key = 1, .threshold = 6554, .rows = kRows, .columns = kColumns}, scales.data(),
                              kColumns);
     };
   });
-  const double product_s = median_call_s(workers, kBurst_s, [](int) { return SquareProduct(); });
-  return {.product_gflops = 2.0 * SquareProduct::kSize * SquareProduct::kSize * SquareProduct::kSize / product_s * 1e-9,
+  const double product_s =
+      median_call_s(workers, kBurst_s, [](int) { return LibraryProduct({.m = kSquare, .n = kSquare, .k = kSquare}); });
+  return {.product_gflops = 2.0 * kSquare * kSquare * kSquare / product_s * 1e-9,
           .exponentials_per_s = kElements / exponentials_s,
+          .powers_per_s = kElements / powers_s,
           .draws_per_s = kElements / draws_s};
 }
 
@@ -171,19 +235,39 @@ double hot_product_gflops(const Step& step, engine::Workers& workers) {
   return share * static_cast<double>(step.product_flops) / call_s * 1e-9;
 }
 
+double inner_product_gflops(const engine::InnerProduct& shape, engine::Workers& workers) {
+  constexpr double kShortBurst_s = 0.02;
+  double least_s = median_call_s(workers, kShortBurst_s, [&](int) { return LibraryProduct(shape); });
+  if (!(shape.transpose_a && shape.transpose_b)) {
+    least_s = std::min(least_s, median_call_s(workers, kShortBurst_s, [&](int) { return OwnProduct(shape); }));
+  }
+  return 2.0 * static_cast<double>(shape.m * shape.n * shape.k) / least_s * 1e-9;
+}
+
 WorkSeconds least_seconds(const engine::Plan& plan, engine::Workers& workers, const WorkRates& rates) {
-  std::map<std::string, double> known_gflops;
+  using ShapeKey = std::array<int64_t, 5>;
+  std::map<std::string, double> step_gflops;
+  std::map<ShapeKey, double> inner_gflops;
   WorkSeconds seconds;
   for (size_t i = 0; i < plan.steps(); ++i) {
     const Step& step = plan.step(i);
     const Work work = work_of(step);
-    if (work.product_flops > 0) {
-      const auto [known, added] = known_gflops.try_emplace(signature(step, layouts_of_call(step)), 0.0);
+    double others = work.product_flops;
+    for (const engine::InnerProduct& inner : step.effort.products) {
+      const auto [known, added] =
+          inner_gflops.try_emplace(ShapeKey{inner.m, inner.n, inner.k, inner.transpose_a, inner.transpose_b}, 0.0);
+      if (added) known->second = inner_product_gflops(inner, workers);
+      seconds.products += static_cast<double>(inner.flops) / (known->second * 1e9);
+      others -= static_cast<double>(inner.flops);
+    }
+    if (others > 0) {
+      const auto [known, added] = step_gflops.try_emplace(signature(step, layouts_of_call(step)), 0.0);
       if (added) known->second = hot_product_gflops(step, workers);
       const double gflops = known->second > 0 ? known->second : rates.product_gflops;
-      seconds.products += work.product_flops / (gflops * 1e9);
+      seconds.products += others / (gflops * 1e9);
     }
     if (work.exponentials > 0) seconds.exponentials += work.exponentials / rates.exponentials_per_s;
+    if (work.powers > 0) seconds.exponentials += work.powers / rates.powers_per_s;
     if (work.draws > 0) seconds.draws += work.draws / rates.draws_per_s;
   }
   return seconds;

@@ -113,7 +113,7 @@ struct SpeedBlock {
   std::optional<double> executed_tokens_per_s = {};  // tokens that were computed, bucket padding included
   std::optional<std::int64_t> batch_size = {};
   std::optional<std::int64_t> warmup_steps_excluded = {};
-  std::optional<double> start_up_s = {};    // plans, primitives, memory, weights
+  std::optional<double> start_up_s = {};  // plans, primitives, memory, weights
   std::optional<bool> steady_state = {};  // whether step times had settled when timing began; empty: not looked for
   std::optional<StepTimeBlock> train_step_ms = {};
   std::optional<StepTimeBlock> infer_step_ms = {};

@@ -64,33 +64,6 @@ class BlockProduct {
   std::shared_ptr<const onednn::Matmul> tail_;
 };
 
-/// One product prepared for all sizes of a tile: full or tail rows by full or tail columns.
-class TileProduct {
- public:
-  TileProduct() = default;
-  /// `spec_of(rows, columns)` is the spec for a tile of that size.
-  template <class SpecOf>
-  TileProduct(const RowBlocks& rows, const RowBlocks& columns, SpecOf&& spec_of) : column_blocks_(columns) {
-    full_ = BlockProduct(rows, [&](int64_t count) { return spec_of(count, columns.block_rows()); });
-    const int64_t tail = columns.tail_rows();
-    if (tail > 0) tail_ = BlockProduct(rows, [&](int64_t count) { return spec_of(count, tail); });
-  }
-
-  size_t scratch_bytes() const {
-    const bool has_tail = column_blocks_.tail_rows() > 0;
-    return std::max(full_.scratch_bytes(), has_tail ? tail_.scratch_bytes() : size_t{0});
-  }
-  void run(int64_t rows, int64_t columns, const float* a, const float* b, float* c, std::byte* scratch) const {
-    const BlockProduct& product = columns == column_blocks_.block_rows() ? full_ : tail_;
-    product.run(rows, a, b, c, scratch);
-  }
-
- private:
-  RowBlocks column_blocks_{0, 1};
-  BlockProduct full_;
-  BlockProduct tail_;
-};
-
 /// Places for arrays inside a kernel's scratch, each at a multiple of 64 bytes.
 class ScratchPlan {
  public:

@@ -1,85 +1,153 @@
 #include "engine/kernels/softmax_tile.h"
 
-#include <algorithm>
+#include <cstring>
 #include <limits>
+#include <numbers>
 
+#include "engine/kernels/dropout_runs.h"
 #include "engine/kernels/vmath.h"
 
 namespace lra::engine {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr int64_t kLanes = kPhiloxLanes;          // columns worked on at a time
+constexpr int64_t kGroup = kRowsPerDropoutBlock;  // rows that share their random bits
 
-float largest_logit(const float* s, const float* bias, int64_t columns) {
-  float largest = -kInfinity;
-#pragma omp simd reduction(max : largest)
-  for (int64_t j = 0; j < columns; ++j) largest = std::max(largest, s[j] + bias[j]);
-  return largest;
+/// The scale that makes logits exponents of 2.
+float scale_to_base_two(const SoftmaxTile& tile) { return tile.scale * std::numbers::log2e_v<float>; }
+
+int64_t whole_runs(int64_t columns) { return (columns + kLanes - 1) / kLanes * kLanes; }
+
+/// Logits that no product makes: -infinity where a row does not see, and a constant in blind rows.
+void limit_to_visible(const SoftmaxTile& tile, float* s) {
+  const int64_t width = whole_runs(tile.columns);
+  for (int64_t row = 0; row < tile.rows; ++row, s += tile.row_stride) {
+    const int64_t visible = tile.visible(row);
+    if (row < tile.blind_rows) std::fill(s, s + visible, 0.0F);
+    if (row < tile.blind_rows || visible < tile.columns) std::fill(s + visible, s + width, -kInfinity);
+  }
 }
 
-/// s_j = exp(scale s_j - shift), 0 where masked; returns the sum.
-float exponentials(float scale, float shift, const float* bias, int64_t columns, float* s) {
-  float sum = 0;
-#pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < columns; ++j) {
-    const float weight = exp_f32((s[j] + bias[j]) * scale - shift);
-    s[j] = weight;
-    sum += weight;
+/// A run of columns as one value. (By reference: without AVX-512 it has no register to be passed in.)
+using Lanes = float __attribute__((vector_size(kLanes * sizeof(float))));
+inline float& lane(Lanes& lanes, int64_t l) { return reinterpret_cast<float*>(&lanes)[l]; }
+
+/// Folds lanes to one by halves: combine(x, y) puts into x what x and y make together.
+template <class Combine>
+inline float fold(Lanes& x, const Combine& combine) {
+  combine(x, __builtin_shufflevector(x, x, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));
+  combine(x, __builtin_shufflevector(x, x, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));
+  combine(x, __builtin_shufflevector(x, x, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));
+  combine(x, __builtin_shufflevector(x, x, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+  return x[0];
+}
+
+/// The largest of a row of `width` logits, a multiple of kLanes.
+float largest_logit(const float* s, int64_t width) {
+  Lanes largest = Lanes{} - kInfinity;
+  for (int64_t j = 0; j < width; j += kLanes) {
+    Lanes logits;
+    std::memcpy(&logits, s + j, sizeof logits);
+    largest = largest < logits ? logits : largest;
   }
-  return sum;
+  return fold(largest, [](Lanes& x, const Lanes& y) { x = x < y ? y : x; });
+}
+
+/// Calls run(row, column, words, shift) for runs of kLanes columns of a group of rows beginning at `first`; lane l is
+/// kept <=> (words[l] << shift) >= tile.dropout.threshold << 16.
+template <bool kDropout, class Run>
+inline void for_runs(const SoftmaxTile& tile, int64_t first, const Run& run) {
+  const DropoutWindow& dropout = tile.dropout;
+  const int64_t rows = std::min(kGroup, tile.rows - first);
+  const auto block_of_rows = static_cast<uint32_t>((dropout.row_begin + first) / kGroup);
+  PhiloxLanes block;
+  for (int64_t column = 0; column < tile.columns; column += kLanes) {
+    if constexpr (kDropout) {
+      philox_lanes(dropout.key, static_cast<uint32_t>(dropout.column_begin + column), block_of_rows,
+                   dropout.keys.example, dropout.keys.step, block);
+    }
+    for (int64_t row = 0; row < rows; ++row) {
+      run(row, column, kDropout ? block.words[row / 2] : nullptr, row % 2 == 0 ? 16U : 0U);
+    }
+  }
+}
+
+template <bool kDropout>
+void weigh(const SoftmaxTile& tile, const RunningSoftmax& running, float* s) {
+  const uint32_t limit = tile.dropout.threshold << 16;
+  const float scale = scale_to_base_two(tile);
+  for (int64_t first = 0; first < tile.rows; first += kGroup) {
+    Lanes sums[kGroup];
+    for (Lanes& sum : sums) sum = Lanes{};
+    float shifts[kGroup] = {};
+    for (int64_t row = 0; row < std::min(kGroup, tile.rows - first); ++row) {
+      const float largest = running.maxima[first + row];
+      // Nothing unmasked so far: any finite shift gives weights of 0.
+      shifts[row] = largest == -kInfinity ? 0.0F : largest;
+    }
+    for_runs<kDropout>(tile, first, [&](int64_t row, int64_t column, const uint32_t* words, uint32_t shift_bits) {
+      float* at = s + (first + row) * tile.row_stride + column;
+      Lanes& sum = sums[row];
+      const float shift = shifts[row];
+#pragma omp simd
+      for (int64_t l = 0; l < kLanes; ++l) {
+        const float weight = exp2_f32(at[l] * scale - shift);
+        lane(sum, l) += weight;
+        at[l] = !kDropout ? weight : select_kept((words[l] << shift_bits) >= limit, weight);
+      }
+    });
+    for (int64_t row = 0; row < std::min(kGroup, tile.rows - first); ++row) {
+      const float sum = fold(sums[row], [](Lanes& x, const Lanes& y) { x += y; });
+      running.sums[first + row] = running.sums[first + row] * running.factors[first + row] + sum;
+    }
+  }
+}
+
+template <bool kDropout>
+void gradients(const SoftmaxTile& tile, const float* log2_sums, const float* dots, float* s, float* g) {
+  const uint32_t limit = tile.dropout.threshold << 16;
+  const float kept_scale = kDropout ? tile.dropout.scale : 1.0F;
+  const float scale = tile.scale;
+  const float scale_two = scale_to_base_two(tile);
+  for (int64_t first = 0; first < tile.rows; first += kGroup) {
+    for_runs<kDropout>(tile, first, [&](int64_t row, int64_t column, const uint32_t* words, uint32_t shift_bits) {
+      float* weights = s + (first + row) * tile.row_stride + column;
+      float* gradient = g + (first + row) * tile.row_stride + column;
+      const float shift = log2_sums[first + row];
+      const float dot = dots[first + row];
+#pragma omp simd
+      for (int64_t l = 0; l < kLanes; ++l) {
+        const float weight = exp2_f32(weights[l] * scale_two - shift);
+        const float dropped = !kDropout ? weight : select_kept((words[l] << shift_bits) >= limit, weight * kept_scale);
+        weights[l] = dropped;
+        gradient[l] = scale * (dropped * gradient[l] - weight * dot);
+      }
+    });
+  }
 }
 
 }  // namespace
 
-void softmax_tile_forward(const SoftmaxTile& tile, float* s, float* maxima, float* sums, float* factors) {
-  for (int64_t row = 0; row < tile.rows; ++row, s += tile.row_stride) {
-    const int64_t visible = tile.visible(row);
-    std::fill(s + visible, s + tile.columns, 0.0F);
-    if (row < tile.blind_rows) {
-      std::fill(s, s + visible, 1.0F);
-      factors[row] = sums[row] > 0.0F ? 1.0F : 0.0F;
-      maxima[row] = 0.0F;
-      sums[row] += static_cast<float>(visible);
-      continue;
-    }
-    const float largest = std::max(maxima[row], largest_logit(s, tile.bias, visible) * tile.scale);
-    // Nothing unmasked so far: any finite shift gives weights of 0.
-    const float shift = largest == -kInfinity ? 0.0F : largest;
-    factors[row] = exp_f32(maxima[row] - shift);
-    maxima[row] = largest;
-    sums[row] = sums[row] * factors[row] + exponentials(tile.scale, shift, tile.bias, visible, s);
-  }
-}
-
-void softmax_tile_weights(const SoftmaxTile& tile, const float* log_sums, float* s) {
-  for (int64_t row = 0; row < tile.rows; ++row, s += tile.row_stride) {
-    const int64_t visible = tile.visible(row);
-    std::fill(s + visible, s + tile.columns, 0.0F);
-    if (row < tile.blind_rows) {
-      std::fill(s, s + visible, exp_f32(-log_sums[row]));
-    } else {
-      const float shift = log_sums[row];
-#pragma omp simd
-      for (int64_t j = 0; j < visible; ++j) s[j] = exp_f32((s[j] + tile.bias[j]) * tile.scale - shift);
-    }
-  }
-}
-
-void softmax_tile_gradient(const SoftmaxTile& tile, const float* weights, const float* dropped_weights,
-                           const float* dots, float* dropped_gradients) {
+void softmax_tile_forward(const SoftmaxTile& tile, const RunningSoftmax& running, float* s) {
+  limit_to_visible(tile, s);
+  const int64_t width = whole_runs(tile.columns);
+  const float scale = scale_to_base_two(tile);
   for (int64_t row = 0; row < tile.rows; ++row) {
-    const float* weight = weights + row * tile.row_stride;
-    const float* dropped = dropped_weights + row * tile.row_stride;
-    float* gradient = dropped_gradients + row * tile.row_stride;
-    if (row < tile.blind_rows) {
-      std::fill(gradient, gradient + tile.columns, 0.0F);
-      continue;
-    }
-    const float dot = dots[row];
-#pragma omp simd
-    for (int64_t j = 0; j < tile.columns; ++j) {
-      gradient[j] = tile.scale * (dropped[j] * gradient[j] - weight[j] * dot);
-    }
+    const float before = running.maxima[row];
+    const float largest = std::max(before, largest_logit(s + row * tile.row_stride, width) * scale);
+    running.maxima[row] = largest;
+    running.factors[row] = exp2_f32(before - (largest == -kInfinity ? 0.0F : largest));
+  }
+  tile.dropout.threshold > 0 ? weigh<true>(tile, running, s) : weigh<false>(tile, running, s);
+}
+
+void softmax_tile_backward(const SoftmaxTile& tile, const float* log2_sums, const float* dots, float* s, float* g) {
+  limit_to_visible(tile, s);
+  tile.dropout.threshold > 0 ? gradients<true>(tile, log2_sums, dots, s, g)
+                             : gradients<false>(tile, log2_sums, dots, s, g);
+  for (int64_t row = 0; row < std::min(tile.rows, tile.blind_rows); ++row) {
+    std::fill_n(g + row * tile.row_stride, whole_runs(tile.columns), 0.0F);
   }
 }
 

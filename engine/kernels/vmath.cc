@@ -7,6 +7,11 @@ void exp_f32(const float* x, float* y, int64_t count) {
   for (int64_t i = 0; i < count; ++i) y[i] = exp_f32(x[i]);
 }
 
+void exp2_f32(const float* x, float* y, int64_t count) {
+#pragma omp simd
+  for (int64_t i = 0; i < count; ++i) y[i] = exp2_f32(x[i]);
+}
+
 void tanh_f32(const float* x, float* y, int64_t count) {
 #pragma omp simd
   for (int64_t i = 0; i < count; ++i) y[i] = tanh_f32(x[i]);

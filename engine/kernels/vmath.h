@@ -1,4 +1,4 @@
-// exp, tanh and erf in f32 as straight-line code, for loops marked `omp simd`, and the GELUs made of them.
+// exp, 2^x, tanh and erf in f32 as straight-line code, for loops marked `omp simd`, and the GELUs made of them.
 //
 // Maximum errors, measured over all floats against f64 (with fused multiply-add; tests/engine/vmath_test.cc asserts
 // them): see each function. NaN gives NaN everywhere. The coefficients are minimax fits of this project (iteratively
@@ -42,6 +42,23 @@ inline float exp_f32(float x) {
   constexpr float kSmallest = -87.3365402f;                         // ln FLT_MIN
   const float beyond = x + std::numeric_limits<float>::infinity();  // inf, or NaN for NaN
   const float y = x <= kLargest ? detail::exp_in_range(x) : beyond;
+  return x < kSmallest ? 0.0f : y;
+}
+
+/// 2^x within 2.1 ulp for x < 127: for weights of a softmax, whose exponents end at 0, in two thirds of the work of
+/// e^x. -inf and whatever is below 2^-125 give 0.
+inline float exp2_f32(float x) {
+  constexpr float kRound = 12583039.0f;  // 1.5 * 2^23 + 127: adding it leaves the bits of 2^n, n nearest to x, below
+  constexpr float kSmallest = -125.0f;
+  const float shifted = x + kRound;
+  const float r = x - (shifted - kRound);  // |r| <= 1/2
+  float p = 0.00132647273f;
+  p = p * r + 0.00967151299f;
+  p = p * r + 0.0555073358f;
+  p = p * r + 0.240222424f;
+  p = p * r + 0.693147004f;
+  p = p * r + 1.0f;
+  const float y = p * std::bit_cast<float>(std::bit_cast<uint32_t>(shifted) << 23);
   return x < kSmallest ? 0.0f : y;
 }
 
@@ -119,6 +136,7 @@ inline NormalPoint<float> normal_f32(float x) {
 
 /// y[i] = f(x[i]). y may be x.
 void exp_f32(const float* x, float* y, int64_t count);
+void exp2_f32(const float* x, float* y, int64_t count);
 void tanh_f32(const float* x, float* y, int64_t count);
 void erf_f32(const float* x, float* y, int64_t count);
 

@@ -26,6 +26,13 @@ class CausalGradientOp final : public Op {
   int64_t product_flops(std::span<const Type> inputs) const override {
     return 4 * product_flops_of(inputs[kQ].shape, *params_.feature_map);
   }
+  /// The products with the state; those inside a chunk are no part of the definition.
+  Effort effort(std::span<const Type> inputs) const override {
+    const Shape& rows = inputs[kQ].shape;
+    const FeatureMap& map = *params_.feature_map;
+    return {.products = {state_to_features(rows, map, kChunkRows), rows_to_state(rows, map, kChunkRows),
+                         state_to_rows(rows, map, kChunkRows), state_to_features(rows, map, kChunkRows)}};
+  }
 
  private:
   LinearAttentionParams params_;
@@ -63,6 +70,12 @@ class CausalOp final : public Op {
 
   int64_t product_flops(std::span<const Type> inputs) const override {
     return 2 * product_flops_of(inputs[kQ].shape, *params_.feature_map);
+  }
+  /// The products with the state; those inside a chunk are no part of the definition.
+  Effort effort(std::span<const Type> inputs) const override {
+    const Shape& rows = inputs[kQ].shape;
+    const FeatureMap& map = *params_.feature_map;
+    return {.products = {state_to_rows(rows, map, kChunkRows), rows_to_state(rows, map, kChunkRows)}};
   }
 
  private:

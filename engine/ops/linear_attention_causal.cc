@@ -6,9 +6,6 @@
 namespace lra::engine::linear_attention {
 namespace {
 
-/// Products inside a chunk grow with its square, calls shrink with its size: measured at d_head 32.
-constexpr int64_t kChunkRows = 64;
-
 /// Zeroes what lies above the diagonal of a: [rows, rows] and, unless null, sums each row.
 void keep_lower_triangle(int64_t rows, float* a, float* sums) {
   for (int64_t row = 0; row < rows; ++row, a += rows) {

@@ -7,6 +7,7 @@
 // When causal, the sums of forward run over j <= i and those of backward over i >= j.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 
 #include "engine/errors.h"
@@ -18,6 +19,8 @@ namespace lra::engine::linear_attention {
 
 /// Features of a block stay in L2 together with what else a block touches.
 inline constexpr int64_t kBlockRows = 256;
+/// Products inside a chunk grow with its square, calls shrink with its size: measured at d_head 32.
+inline constexpr int64_t kChunkRows = 64;
 
 /// Inputs of the causal kernels: q, k, v: [h, n, d], mask: [n]. Outputs: o: [h, n, d], the denominators before norm():
 /// [h, n].
@@ -43,6 +46,29 @@ Var read_state(Var q, const State& state, const LinearAttentionParams& params);
 
 /// 2mnk over one product of features and values: q: [h, n, d].
 inline int64_t product_flops_of(const Shape& q, const FeatureMap& map) { return 2 * q.elements() * map.features(q[2]); }
+
+// The products that the kernels make, block by block, of rows of `rows` at most.
+
+/// [rows, d] = [rows, F] [F, d]: o = f S, dv = g dS.
+inline InnerProduct state_to_rows(const Shape& q, const FeatureMap& map, int64_t rows = kBlockRows) {
+  return {.m = std::min(rows, q[1]), .n = q[2], .k = map.features(q[2]), .flops = product_flops_of(q, map)};
+}
+/// [rows, F] = [rows, d] [F, d]^T: df = c S^T, dg = v dS^T.
+inline InnerProduct state_to_features(const Shape& q, const FeatureMap& map, int64_t rows = kBlockRows) {
+  return {.m = std::min(rows, q[1]),
+          .n = map.features(q[2]),
+          .k = q[2],
+          .transpose_b = true,
+          .flops = product_flops_of(q, map)};
+}
+/// [F, d] = [rows, F]^T [rows, d]: S = g^T v, dS = f^T c.
+inline InnerProduct rows_to_state(const Shape& q, const FeatureMap& map, int64_t rows = kBlockRows) {
+  return {.m = map.features(q[2]),
+          .n = q[2],
+          .k = std::min(rows, q[1]),
+          .transpose_a = true,
+          .flops = product_flops_of(q, map)};
+}
 
 [[noreturn]] inline void refuse_second_derivative() {
   throw UsageError("[linear_attention] the fused kernels have no second derivative", "use the plain kernels");

@@ -201,6 +201,11 @@ class QueriesGradientOp final : public Op {
   int64_t product_flops(std::span<const Type> inputs) const override {
     return product_flops_of(inputs[kQueriesQ].shape, *params_.feature_map);
   }
+  Effort effort(std::span<const Type> inputs) const override {
+    const Shape& rows = inputs[kQueriesQ].shape;
+    const FeatureMap& map = *params_.feature_map;
+    return {.products = {state_to_features(rows, map)}};
+  }
 
  private:
   LinearAttentionParams params_;
@@ -227,6 +232,11 @@ class SumsGradientOp final : public Op {
   int64_t product_flops(std::span<const Type> inputs) const override {
     return product_flops_of(inputs[kSumsQ].shape, *params_.feature_map);
   }
+  Effort effort(std::span<const Type> inputs) const override {
+    const Shape& rows = inputs[kSumsQ].shape;
+    const FeatureMap& map = *params_.feature_map;
+    return {.products = {rows_to_state(rows, map)}};
+  }
 
  private:
   LinearAttentionParams params_;
@@ -249,6 +259,11 @@ class ReadOp final : public Op {
   }
   int64_t product_flops(std::span<const Type> inputs) const override {
     return product_flops_of(inputs[kReadQ].shape, *params_.feature_map);
+  }
+  Effort effort(std::span<const Type> inputs) const override {
+    const Shape& rows = inputs[kReadQ].shape;
+    const FeatureMap& map = *params_.feature_map;
+    return {.products = {state_to_rows(rows, map)}};
   }
 
   /// The sums first, in the pipeline that makes do; dq only where dk and dv are made, so that all three live for one

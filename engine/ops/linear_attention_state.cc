@@ -154,6 +154,11 @@ class KeysGradientOp final : public Op {
   int64_t product_flops(std::span<const Type> inputs) const override {
     return 2 * product_flops_of(inputs[kKeysK].shape, *params_.feature_map);
   }
+  Effort effort(std::span<const Type> inputs) const override {
+    const Shape& rows = inputs[kKeysK].shape;
+    const FeatureMap& map = *params_.feature_map;
+    return {.products = {state_to_rows(rows, map), state_to_features(rows, map)}};
+  }
 
  private:
   LinearAttentionParams params_;
@@ -178,6 +183,11 @@ class StateOp final : public Op {
   }
   int64_t product_flops(std::span<const Type> inputs) const override {
     return product_flops_of(inputs[kStateK].shape, *params_.feature_map);
+  }
+  Effort effort(std::span<const Type> inputs) const override {
+    const Shape& rows = inputs[kStateK].shape;
+    const FeatureMap& map = *params_.feature_map;
+    return {.products = {rows_to_state(rows, map)}};
   }
 
   std::vector<Var> vjp(const VjpArguments& arguments) const override {

@@ -19,6 +19,7 @@
 #include "engine/graph.h"
 #include "engine/op.h"
 #include "engine/parameters.h"
+#include "tests/engine/guarded_scratch.h"
 
 namespace lra::engine::testing {
 
@@ -153,16 +154,13 @@ inline void run_op(const Op& op, const std::vector<View>& inputs, const std::vec
   const auto kernel = op.kernel({.inputs = input_layouts,
                                  .outputs = output_layouts,
                                  .accumulate = std::span<const bool>(accumulate.get(), outputs.size())});
-  constexpr size_t kGuard = 256;
-  constexpr std::byte kPoison{0xff};  // a NaN in every float
-  std::vector<std::byte> buffer(kernel->scratch_bytes() + 64 + kGuard, kPoison);
-  void* scratch = buffer.data();
-  size_t space = buffer.size();
-  std::align(64, kernel->scratch_bytes(), scratch, space);
-  kernel->run({.inputs = inputs, .outputs = outputs, .scratch = static_cast<std::byte*>(scratch), .keys = keys});
-  const std::byte* end = static_cast<std::byte*>(scratch) + kernel->scratch_bytes();
-  const std::byte* buffer_end = buffer.data() + buffer.size();
-  EXPECT_TRUE(std::all_of(end, buffer_end, [&](std::byte b) { return b == kPoison; })) << "wrote past its scratch";
+  GuardedScratch scratch(kernel->scratch_bytes()), shared_scratch(kernel->shared_scratch_bytes());
+  kernel->run({.inputs = inputs,
+               .outputs = outputs,
+               .scratch = scratch.data(),
+               .keys = keys,
+               .shared_scratch = shared_scratch.data()});
+  scratch.check(), shared_scratch.check();
 }
 
 /// Arguments and results of one attention, forward and backward.

@@ -18,6 +18,7 @@
 #include "engine/op.h"
 #include "engine/parameters.h"
 #include "engine/random.h"
+#include "tests/engine/guarded_scratch.h"
 
 namespace lra::engine::testing {
 
@@ -132,14 +133,13 @@ inline void run_node(const Node& node, std::vector<std::unique_ptr<Buffer>>& buf
   for (View view : outputs) view.data = nullptr, output_layouts.push_back(view);
   const std::span<const bool> flags(accumulate.get(), node.outputs.size());
   const auto kernel = node.op->kernel({input_layouts, output_layouts, flags, run.kernels});
-  struct Free {
-    void operator()(std::byte* data) const { ::operator delete[](data, std::align_val_t{64}); }
-  };
-  const size_t scratch_bytes = kernel->scratch_bytes() + 1;
-  const std::unique_ptr<std::byte[], Free> scratch(new (std::align_val_t{64}) std::byte[scratch_bytes]);
-  std::fill_n(scratch.get(), scratch_bytes, std::byte{0xFF});
-  kernel->run({inputs, outputs, scratch.get(), run.keys});
-  EXPECT_EQ(scratch[scratch_bytes - 1], std::byte{0xFF}) << node.op->name() << " wrote past its scratch";
+  GuardedScratch scratch(kernel->scratch_bytes()), shared_scratch(kernel->shared_scratch_bytes());
+  kernel->run({.inputs = inputs,
+               .outputs = outputs,
+               .scratch = scratch.data(),
+               .keys = run.keys,
+               .shared_scratch = shared_scratch.data()});
+  scratch.check(), shared_scratch.check();
   for (size_t i = 0; i < node.outputs.size(); ++i) {
     Buffer& output = *buffers[static_cast<size_t>(node.outputs[i])];
     EXPECT_TRUE(output.surroundings_untouched()) << node.op->name() << " wrote outside output " << i;

@@ -127,7 +127,7 @@ class Interpreter {
     const auto kernel = node.op->kernel({inputs, outputs, std::span(accumulate.get(), outputs.size()), Kernels::plain});
     Arena scratch(static_cast<int64_t>(kernel->scratch_bytes()));
     scratch.poison();
-    kernel->run({inputs, outputs, scratch.data(), RunOptions().keys});
+    kernel->run({.inputs = inputs, .outputs = outputs, .scratch = scratch.data(), .keys = RunOptions().keys});
   }
 
   const Graph& graph_;

@@ -1,4 +1,4 @@
-// The documented errors of exp_f32, tanh_f32 and erf_f32, measured on a dense set of floats against f64.
+// The documented errors of exp_f32, exp2_f32, tanh_f32 and erf_f32, measured on a dense set of floats against f64.
 #include "engine/kernels/vmath.h"
 
 #include <gtest/gtest.h>
@@ -64,6 +64,23 @@ TEST(VmathTest, ExpStaysWithinItsError) {
   });
   EXPECT_LE(worst, 1.1);
   RecordProperty("ulp", std::to_string(worst));
+}
+
+TEST(VmathTest, PowersOfTwoStayWithinTheirError) {
+  double worst = 0;
+  for_dense_floats(exp2_f32, [&](float x, float y) {
+    if (x >= 127.0f) return;
+    if (x < -125.0f) {
+      ASSERT_EQ(y, 0.0f) << x;
+    } else {
+      worst = std::max(worst, ulps(y, std::exp2(double{x})));
+    }
+  });
+  EXPECT_LE(worst, 2.1);
+  RecordProperty("ulp", std::to_string(worst));
+  EXPECT_EQ(exp2_f32(-kInfinity), 0.0f);
+  EXPECT_TRUE(std::isnan(exp2_f32(kNaN)));
+  for (int n = -125; n < 127; ++n) EXPECT_EQ(exp2_f32(static_cast<float>(n)), std::ldexp(1.0f, n)) << n;
 }
 
 TEST(VmathTest, ExpHandlesTheEndsOfItsRange) {

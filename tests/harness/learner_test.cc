@@ -362,7 +362,7 @@ TEST(LearnerTest, RecomputedActivationsTakeLessMemoryAndGiveTheSameBits) {
     const std::vector<int64_t> batch = {0, 1, 2, 3, 4, 5};
     const auto train = [&](int64_t memory_limit_bytes) {
       Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
-      Learner learner(model, {.threads = 2, .memory_limit_bytes = memory_limit_bytes}, examples.lengths(), {});
+      Learner learner(model, {.threads = 1, .memory_limit_bytes = memory_limit_bytes}, examples.lengths(), {});
       for (int64_t step = 0; step < 3; ++step) learner.train_step(examples, batch, step);
       return std::tuple(learner.memory().total(), model.activations(), copy(learner.weights()));
     };
