@@ -11,6 +11,7 @@
 #include <new>
 
 #include "engine/errors.h"
+#include "engine/kernels/arrays.h"
 #include "engine/planner.h"
 
 namespace lra::engine {
@@ -109,10 +110,7 @@ void Plan::add_partials(const Bindings& bindings, size_t begin, size_t end) cons
       if (step.roles.outputs[j] != RowRole::summed) continue;
       const View sum = resolve(step.outputs[j], bindings);
       const auto* partial = reinterpret_cast<const float*>(own(bindings) + step.partials[j]);
-      float* to = sum.as<float>();
-      const int64_t elements = sum.shape().elements();
-#pragma omp simd
-      for (int64_t e = 0; e < elements; ++e) to[e] += partial[e];
+      add_to(partial, sum.as<float>(), sum.shape().elements());
     }
   }
 }

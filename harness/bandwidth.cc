@@ -5,6 +5,7 @@
 #include <numeric>
 #include <vector>
 
+#include "engine/kernels/arrays.h"
 #include "engine/plan.h"
 #include "harness/proc_files.h"
 #include "reports/statistics.h"
@@ -18,11 +19,6 @@ constexpr int64_t kArrays = 3;
 constexpr int64_t kChunkElements = 1 << 16;  // timed at once: short, so that the median knows no interruptions
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-void triad(const float* b, const float* c, float scale, float* a, int64_t count) {
-#pragma omp simd
-  for (int64_t i = 0; i < count; ++i) a[i] = b[i] + scale * c[i];
-}
 
 }  // namespace
 
@@ -53,7 +49,7 @@ double measure_triad_gb_per_s(engine::Workers& workers, int64_t array_bytes, dou
       for (int64_t at = 0; at < count; at += kChunkElements) {
         const int64_t chunk = std::min(kChunkElements, count - at);
         const Clock::time_point start = Clock::now();
-        triad(b + at, c + at, 0.5F, a + at, chunk);
+        engine::scaled_sum(b + at, c + at, 0.5F, a + at, chunk);
         if (chunk == kChunkElements) chunk_s.push_back(seconds_since(start));
       }
       std::swap(a, b);  // every pass reads what the last one wrote: none can be left out

@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "build_info.h"
+#include "engine/isa.h"
 #include "engine/onednn/info.h"
 #include "harness/proc_files.h"
 
@@ -174,6 +175,7 @@ reports::EnvironmentBlock probe_environment(int threads) {
   environment.cpu = model.empty() ? "unknown" : model;
   environment.isa = engine::onednn::effective_isa();
   environment.isa_flags = vector_extensions();
+  environment.kernel_isa = engine::name_of(engine::kernel_isa());
   environment.cores = default_threads();
   environment.threads = threads;
   environment.affinity = format_cpu_list(affinity_cpus());
@@ -181,6 +183,8 @@ reports::EnvironmentBlock probe_environment(int threads) {
   environment.eigen = LRA_EIGEN_VERSION;
   environment.compiler = compiler();
   environment.flags = LRA_BUILD_FLAGS;
+  if (const std::string_view more = engine::kernel_flags(); !more.empty())
+    environment.flags += fmt::format(" (kernels {})", more);
   environment.os = operating_system();
   environment.lra_version = lra_version();
   environment.git_commit = git_commit();

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "engine/errors.h"
+#include "engine/kernels/arrays.h"
 #include "engine/onednn/matmul.h"
 #include "harness/memory.h"
 #include "reports/units.h"
@@ -332,8 +333,7 @@ void Learner::sum_lanes_and_update(int64_t step) {
     std::copy(lane_gradients_[0].begin() + begin, lane_gradients_[0].begin() + end, sum + begin);
     for (size_t lane = 1; lane < lane_gradients_.size(); ++lane) {
       const float* part = lane_gradients_[lane].data();
-#pragma omp simd
-      for (int64_t i = begin; i < end; ++i) sum[i] += part[i];
+      engine::add_to(part + begin, sum + begin, end - begin);
     }
     if (clip_value > 0)
       for (int64_t i = begin; i < end; ++i) sum[i] = std::clamp(sum[i], -clip_value, clip_value);

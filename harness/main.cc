@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/errors.h"
+#include "engine/isa.h"
 #include "harness/commands/command.h"
 #include "harness/environment.h"
 #include "harness/progress.h"
@@ -19,18 +20,16 @@ using namespace lra;
 void print_version(bool json) {
   const reports::EnvironmentBlock environment = harness::probe_environment(harness::default_threads());
   if (!json) {
-    std::cout << fmt::format("lra {} ({})\noneDNN {} ({}), Eigen {}, {}\n", environment.lra_version,
-                             environment.git_commit, environment.onednn, environment.isa, environment.eigen,
-                             environment.compiler);
+    std::cout << fmt::format("lra {} ({})\nkernels {}, oneDNN {} ({}), Eigen {}, {}\n", environment.lra_version,
+                             environment.git_commit, *environment.kernel_isa, environment.onednn, environment.isa,
+                             environment.eigen, environment.compiler);
     return;
   }
-  const nlohmann::ordered_json version = {{"lra_version", environment.lra_version},
-                                          {"git_commit", environment.git_commit},
-                                          {"onednn", environment.onednn},
-                                          {"isa", environment.isa},
-                                          {"eigen", environment.eigen},
-                                          {"compiler", environment.compiler},
-                                          {"flags", environment.flags}};
+  const nlohmann::ordered_json version = {
+      {"lra_version", environment.lra_version}, {"git_commit", environment.git_commit},
+      {"onednn", environment.onednn},           {"isa", environment.isa},
+      {"kernel_isa", *environment.kernel_isa},  {"eigen", environment.eigen},
+      {"compiler", environment.compiler},       {"flags", environment.flags}};
   std::cout << version.dump(2) << "\n";
 }
 
@@ -73,10 +72,14 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
 }
 
 int run(int argc, char** argv) {
+  static_cast<void>(engine::kernel_isa());  // refuses a wrong $LRA_MAX_ISA before anything else happens
   CLI::App app("Long-Range Arena on CPUs: train, measure and compare attention mechanisms on long sequences.", "lra");
   app.footer(
       "Start here:\n  lra data generate listops --data DIR\n"
-      "  lra train --task listops --attention cosformer --data DIR");
+      "  lra train --task listops --attention cosformer --data DIR\n"
+      "Environment:\n"
+      "  LRA_DATA     where prepared data sets are\n"
+      "  LRA_MAX_ISA  most that kernels and oneDNN may use: sse2, avx2 or avx512");
   int exit_code = kExitOk;
   bool version = false, json = false;
   CLI::Option* version_flag = app.add_flag("--version", version, "print versions and exit");

@@ -186,9 +186,10 @@ struct MemoryBlock {
 
 struct EnvironmentBlock {
   std::string cpu = {};
-  std::string isa = {};                     // what oneDNN dispatches to
-  std::vector<std::string> isa_flags = {};  // vector extensions the processor reports
-  std::int64_t cores = 0;                   // usable by this process: affinity and cgroup limits applied
+  std::string isa = {};                        // what oneDNN dispatches to
+  std::vector<std::string> isa_flags = {};     // vector extensions the processor reports
+  std::optional<std::string> kernel_isa = {};  // "avx2": what the kernels used; older records do not say
+  std::int64_t cores = 0;                      // usable by this process: affinity and cgroup limits applied
   std::int64_t threads = 0;
   std::string affinity = {};  // "0-3,8"
   std::string onednn = {};

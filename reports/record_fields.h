@@ -161,6 +161,7 @@ void list_fields(auto& archive, BlockOf<EnvironmentBlock> auto& block) {
   archive("cpu", block.cpu);
   archive("isa", block.isa);
   archive("isa_flags", block.isa_flags);
+  archive("kernel_isa", block.kernel_isa);
   archive("cores", block.cores);
   archive("threads", block.threads);
   archive("affinity", block.affinity);

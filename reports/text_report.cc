@@ -211,9 +211,11 @@ void environment_rows(const ResultRecord& record, Page& page) {
   page.row("Run", run);
   const EnvironmentBlock& environment = record.environment;
   page.row("Environment",
-           fmt::format("{}, {} core{}, {}, oneDNN {}, Eigen {}, {}, lra {} ({})", environment.cpu, environment.cores,
-                       environment.cores == 1 ? "" : "s", environment.isa, environment.onednn, environment.eigen,
-                       environment.compiler, environment.lra_version, environment.git_commit.substr(0, 12)));
+           fmt::format("{}, {} core{}, {}{}, oneDNN {}, Eigen {}, {}, lra {} ({})", environment.cpu, environment.cores,
+                       environment.cores == 1 ? "" : "s", environment.isa,
+                       environment.kernel_isa ? fmt::format(" (kernels {})", *environment.kernel_isa) : "",
+                       environment.onednn, environment.eigen, environment.compiler, environment.lra_version,
+                       environment.git_commit.substr(0, 12)));
 }
 
 }  // namespace

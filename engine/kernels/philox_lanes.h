@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#ifdef __AVX512F__
+#ifdef __SSE2__
 #include <immintrin.h>
 #endif
 
@@ -52,47 +52,67 @@ inline void philox_lanes_portable(uint64_t key, uint32_t counter0, uint32_t coun
   }
 }
 
-#ifdef __AVX512F__
+#ifdef __SSE2__
 
-using Words64x8 = uint64_t __attribute__((vector_size(64)));
+#if defined(__AVX512F__)
+inline constexpr uint64_t kPhiloxVectorBytes = 64;
+#elif defined(__AVX2__)
+inline constexpr uint64_t kPhiloxVectorBytes = 32;
+#else
+inline constexpr uint64_t kPhiloxVectorBytes = 16;
+#endif
 
-/// Products of the lower halves. (The form with a mask, which is all ones, because GCC 12 warns inside the other.)
-inline Words64x8 multiply_lower_halves(const Words64x8& a, uint32_t b) {
-  return reinterpret_cast<Words64x8>(
-      _mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(a), _mm512_set1_epi64(static_cast<int64_t>(b))));
+/// One vector of 64-bit elements, whose upper halves are ignored.
+using PhiloxWords = uint64_t __attribute__((vector_size(kPhiloxVectorBytes)));
+
+/// Products of the lower halves. (With AVX-512 the form with a mask, which is all ones, because GCC 12 warns inside the
+/// other.)
+inline PhiloxWords multiply_lower_halves(const PhiloxWords& a, uint32_t b) {
+  const auto factor = static_cast<int64_t>(b);
+#if defined(__AVX512F__)
+  return reinterpret_cast<PhiloxWords>(
+      _mm512_maskz_mul_epu32(0xFF, reinterpret_cast<__m512i>(a), _mm512_set1_epi64(factor)));
+#elif defined(__AVX2__)
+  return reinterpret_cast<PhiloxWords>(_mm256_mul_epu32(reinterpret_cast<__m256i>(a), _mm256_set1_epi64x(factor)));
+#else
+  return reinterpret_cast<PhiloxWords>(_mm_mul_epu32(reinterpret_cast<__m128i>(a), _mm_set1_epi64x(factor)));
+#endif
 }
 
-/// The same with AVX-512: even and odd lanes in two sets of 64-bit elements whose upper halves are ignored, so that a
-/// round costs two multiplications a set and no shuffles. GCC 12 makes vpmullq (three times the work) of the loop
-/// above.
+/// The same by hand, in vectors of the build's width: even and odd lanes in two vectors, so that a round costs two
+/// multiplications a vector and no shuffles. GCC 12 makes vpmullq (three times the work) of the loop above for AVX-512.
 inline void philox_lanes(uint64_t key, uint32_t counter0, uint32_t counter1, uint32_t counter2, uint32_t counter3,
                          PhiloxLanes& block) {
   constexpr uint64_t kLower = 0xFFFFFFFF;
-  const Words64x8 even_lanes = {0, 2, 4, 6, 8, 10, 12, 14};
-  Words64x8 x[2][4];
-  for (uint64_t odd = 0; odd < 2; ++odd) {
-    x[odd][0] = even_lanes + (odd + counter0);
-    x[odd][1] = Words64x8{} + counter1;
-    x[odd][2] = Words64x8{} + counter2;
-    x[odd][3] = Words64x8{} + counter3;
-  }
-  auto key0 = static_cast<uint32_t>(key);
-  auto key1 = static_cast<uint32_t>(key >> 32);
-  for (int round = 0; round < kDropoutRounds; ++round) {
-    for (auto& words : x) {
-      const Words64x8 product0 = multiply_lower_halves(words[0], kPhiloxMultiplier0);
-      const Words64x8 product1 = multiply_lower_halves(words[2], kPhiloxMultiplier1);
-      words[0] = (product1 >> 32) ^ words[1] ^ key0;
-      words[1] = product1;
-      words[2] = (product0 >> 32) ^ words[3] ^ key1;
-      words[3] = product0;
+  constexpr uint64_t kElements = kPhiloxVectorBytes / sizeof(uint64_t);
+  PhiloxWords even_lanes;
+  for (uint64_t i = 0; i < kElements; ++i) even_lanes[i] = 2 * i;
+  for (uint64_t first = 0; first < kPhiloxLanes; first += 2 * kElements) {
+    PhiloxWords x[2][4];
+    for (uint64_t odd = 0; odd < 2; ++odd) {
+      x[odd][0] = even_lanes + (first + odd + counter0);
+      x[odd][1] = PhiloxWords{} + counter1;
+      x[odd][2] = PhiloxWords{} + counter2;
+      x[odd][3] = PhiloxWords{} + counter3;
     }
-    key0 += kPhiloxWeyl0;
-    key1 += kPhiloxWeyl1;
-  }
-  for (int word = 0; word < 4; ++word) {
-    const Words64x8 both = (x[0][word] & kLower) | (x[1][word] << 32);
-    std::memcpy(block.words[word], &both, sizeof both);
+    auto key0 = static_cast<uint32_t>(key);
+    auto key1 = static_cast<uint32_t>(key >> 32);
+    for (int round = 0; round < kDropoutRounds; ++round) {
+      for (auto& words : x) {
+        const PhiloxWords product0 = multiply_lower_halves(words[0], kPhiloxMultiplier0);
+        const PhiloxWords product1 = multiply_lower_halves(words[2], kPhiloxMultiplier1);
+        words[0] = (product1 >> 32) ^ words[1] ^ key0;
+        words[1] = product1;
+        words[2] = (product0 >> 32) ^ words[3] ^ key1;
+        words[3] = product0;
+      }
+      key0 += kPhiloxWeyl0;
+      key1 += kPhiloxWeyl1;
+    }
+    for (int word = 0; word < 4; ++word) {
+      const PhiloxWords both = (x[0][word] & kLower) | (x[1][word] << 32);
+      std::memcpy(block.words[word] + first, &both, sizeof both);
+    }
   }
 }
 

@@ -1,8 +1,8 @@
 // exp, 2^x, tanh and erf in f32 as straight-line code, for loops marked `omp simd`, and the GELUs made of them.
 //
-// Maximum errors, measured over all floats against f64 (with fused multiply-add; tests/engine/vmath_test.cc asserts
-// them): see each function. NaN gives NaN everywhere. The coefficients are minimax fits of this project (iteratively
-// reweighted least squares on the relative error), rounded to f32.
+// Maximum errors, measured over all floats against f64 (tests/engine/vmath_test.cc asserts them, with and without fused
+// multiply-add): see each function. NaN gives NaN everywhere. The coefficients are minimax fits of this project
+// (iteratively reweighted least squares on the relative error), rounded to f32.
 #pragma once
 
 #include <bit>
@@ -80,6 +80,7 @@ inline float tanh_f32(float x) {
 }
 
 /// erf x within 1.2 ulp; odd, and never beyond ±1. A polynomial below 0.9, 1 - e^polynomial above (N. Juffa's scheme).
+/// Without fused multiply-add and with denormals flushed, |x| < 2^-123 may give x itself: FLT_MIN too small at most.
 inline float erf_f32(float x) {
   constexpr float kSmall = 0.9f;
   constexpr float kSaturated = 4.0f;  // erf rounds to 1 before
@@ -139,6 +140,8 @@ void exp_f32(const float* x, float* y, int64_t count);
 void exp2_f32(const float* x, float* y, int64_t count);
 void tanh_f32(const float* x, float* y, int64_t count);
 void erf_f32(const float* x, float* y, int64_t count);
+/// cdf[i], density[i] = normal_f32(x[i]). No two overlap.
+void normal_f32(const float* x, float* cdf, float* density, int64_t count);
 
 // GELU (Hendrycks and Gimpel 2016): x Phi(x) with the normal distribution function Phi, or its tanh approximation
 // x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). Both forms are templates over the functions they are made of, so that

@@ -6,14 +6,48 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "engine/errors.h"
+#include "engine/isa.h"
 #include "engine/onednn/matmul.h"
 #include "engine/onednn/runtime.h"
 
 namespace lra::engine::onednn {
 
+namespace {
+
+dnnl_cpu_isa_t onednn_isa(Isa isa) {
+  switch (isa) {
+    case Isa::sse2:
+      return dnnl_cpu_isa_sse41;  // the least that can be asked for; what the processor lacks is not used
+    case Isa::avx2:
+      return dnnl_cpu_isa_avx2;
+    case Isa::avx512:
+      break;
+  }
+  return dnnl_cpu_isa_avx512_core;
+}
+
+/// Passes $LRA_MAX_ISA on. oneDNN takes a limit only until its first use, which is why every use begins here.
+/// Throws UsageError.
+void limit_isa_once() {
+  static const bool done = [] {
+    const std::optional<Isa> limit = isa_limit();
+    if (limit && dnnl_set_max_cpu_isa(onednn_isa(*limit)) != dnnl_success) {
+      throw UsageError(fmt::format("oneDNN {} cannot be kept to LRA_MAX_ISA={}", version(), name_of(*limit)),
+                       "unset it, or use a oneDNN built with ONEDNN_ENABLE_MAX_CPU_ISA");
+    }
+    return true;
+  }();
+  static_cast<void>(done);
+}
+
+}  // namespace
+
 const dnnl::engine& cpu_engine() {
+  limit_isa_once();
   static const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
   return engine;
 }
@@ -29,6 +63,7 @@ std::string version() {
 }
 
 std::string effective_isa() {
+  limit_isa_once();
   switch (dnnl_get_effective_cpu_isa()) {
     case dnnl_cpu_isa_sse41:
       return "sse41";

@@ -7,7 +7,8 @@ namespace lra::engine::onednn {
 
 /// "2.6.3".
 std::string version();
-/// The instruction set oneDNN dispatches to, for example "avx512_core".
+/// The instruction set oneDNN dispatches to, for example "avx512_core"; at most $LRA_MAX_ISA (engine/isa.h).
+/// Throws UsageError when that names no set.
 std::string effective_isa();
 /// Makes the calling thread run oneDNN on itself alone. Every worker calls it once before its first product.
 void use_calling_thread_only();

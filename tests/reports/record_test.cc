@@ -32,6 +32,7 @@ TEST(ResultRecord, ReadsWhatItWrote) {
   EXPECT_EQ(record.speed.train_step_ms->p90, 88.25);
   EXPECT_FALSE(record.speed.infer_step_ms.has_value());
   EXPECT_EQ(record.environment.isa_flags.size(), 3u);
+  EXPECT_EQ(record.environment.kernel_isa, "avx512");
 }
 
 TEST(ResultRecord, ReadsTheBlocksOfABench) {
@@ -66,6 +67,7 @@ TEST(ResultRecord, WritesEveryKeyAndNullWhereNothingApplies) {
                               "/noise",
                               "/profile",
                               "/speed/steady_state",
+                              "/speed/start_up_s",
                               "/mfu/median95",
                               "/memory/bandwidth_gb_per_s",
                               "/denormals_flushed",

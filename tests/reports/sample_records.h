@@ -66,6 +66,7 @@ inline ResultRecord sample_train_record() {
   record.environment = {.cpu = "Some Vendor Processor with a Long Marketing Name 8999 @ 3.20 GHz",
                         .isa = "avx512_core",
                         .isa_flags = {"avx2", "fma", "avx512f"},
+                        .kernel_isa = "avx512",
                         .cores = 2,
                         .threads = 2,
                         .affinity = "0-1",
@@ -93,6 +94,7 @@ inline ResultRecord sample_bench_record() {
   record.speed.phase_s.reset();
   record.speed.train_step_samples_ms = {83.5, 83.75, 84};
   record.speed.train_step_ms->median95 = std::array<double, 2>{82.5, 84.5};
+  record.speed.start_up_s = 0.21;
   record.speed.steady_state = true;
   record.mfu.samples = {0.41, 0.409, 0.408};
   record.mfu.median95 = std::array<double, 2>{0.405, 0.412};

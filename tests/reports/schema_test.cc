@@ -21,10 +21,12 @@ const std::set<std::string> kLaterKeys = {"/bound",
                                           "/noise",
                                           "/profile",
                                           "/speed/steady_state",
+                                          "/speed/start_up_s",
                                           "/speed/train_step_ms/median95",
                                           "/mfu/median95",
                                           "/mfu/peak_samples_gflops",
-                                          "/memory/bandwidth_gb_per_s"};
+                                          "/memory/bandwidth_gb_per_s",
+                                          "/environment/kernel_isa"};
 
 /// The plain (sorted) JSON of a record, as another program would parse it.
 Json plain(const ResultRecord& record) { return Json::parse(to_json(record).dump()); }
@@ -96,6 +98,7 @@ TEST(ResultSchema, RefusesWrongValues) {
 TEST(ResultSchema, RefusesWrongValuesOfABench) {
   const std::vector<Mutation> mutations = {
       {"/speed/steady_state", "yes"},
+      {"/speed/start_up_s", -1},
       {"/speed/train_step_ms/median95", Json::array({1})},
       {"/mfu/median95", 0.4},
       {"/mfu/peak_samples_gflops", Json::array({"fast"})},
