@@ -7,6 +7,7 @@
 
 #include "engine/arena_layout.h"
 #include "engine/graph.h"
+#include "engine/op.h"
 #include "engine/plan.h"
 
 namespace lra::engine {
@@ -19,6 +20,9 @@ class Planner {
 
  private:
   const Value& value(int32_t id) const { return graph_.values()[static_cast<size_t>(id)]; }
+  static size_t at(int32_t id) { return static_cast<size_t>(id); }
+  static bool is_view(const Node& node) { return dynamic_cast<const ViewOp*>(node.op.get()) != nullptr; }
+  static bool is_pack(const Node& node) { return dynamic_cast<const PackOp*>(node.op.get()) != nullptr; }
   const Node& node(int32_t id) const { return graph_.nodes()[static_cast<size_t>(id)]; }
   bool is_plain_result(int32_t id) const;
 

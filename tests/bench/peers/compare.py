@@ -42,6 +42,12 @@ def arguments():
     parser.add_argument("--length", type=numbers, default=[1024, 2048, 4096])
     parser.add_argument("--mode", type=words, default=["train", "infer"])
     parser.add_argument("--batch", type=numbers, default=[32])
+    parser.add_argument(
+        "--micro-tokens",
+        type=numbers,
+        default=[],
+        help="try only micro-batches of so many tokens (one sequence at least) instead of all sizes",
+    )
     parser.add_argument("--peers", type=words, default=list(LIBRARIES), help=f"of {','.join(LIBRARIES)}")
     parser.add_argument("--task", default="listops")
     parser.add_argument("--preset", default="small")
@@ -224,7 +230,11 @@ def main():
                 record["parity"] += [{"attention": attention, **entry} for entry in found]
             save()
             cases = [
-                Case(a, n, m, b) for b in flags.batch for m in flags.mode for a in flags.attention for n in flags.length
+                Case(a, n, m, b, tuple(flags.micro_tokens))
+                for b in flags.batch
+                for m in flags.mode
+                for a in flags.attention
+                for n in flags.length
             ]
             stillness = Stillness([peer.process.pid for peer in peers.values()], flags.patience_s, note)
             for case in [] if flags.parity_only else cases:

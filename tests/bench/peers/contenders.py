@@ -26,6 +26,7 @@ class Case:
     length: int
     mode: str
     batch: int
+    micro_tokens: tuple = ()  # of micro-batches that are tried; empty: all sizes
 
     def __str__(self):
         return f"{self.attention} n={self.length} {self.mode} batch={self.batch}"
@@ -81,7 +82,10 @@ class Peer:
 
 def search_space(name, case):
     """Where to begin, and which settings to try one after another, each list with the best of those before it."""
-    micros = sorted({m for m in (case.batch, 8, 4, 2, 1) if m <= case.batch and case.batch % m == 0}, reverse=True)
+    sizes = (case.batch, 8, 4, 2, 1)
+    if case.micro_tokens:
+        sizes = [max(1, tokens // case.length) for tokens in case.micro_tokens]
+    micros = sorted({m for m in sizes if m <= case.batch and case.batch % m == 0}, reverse=True)
     begin = {"micro": 4 if 4 in micros else micros[0]}
     if name == "torch":
         return begin, [("micro", micros)]
