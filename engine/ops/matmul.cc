@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <Eigen/Core>
+#include <algorithm>
+#include <array>
+#include <numeric>
 
 #include "engine/errors.h"
 #include "engine/kernels/rows.h"
@@ -10,6 +13,7 @@
 #include "engine/op.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/reduce.h"
+#include "engine/ops/shape.h"
 
 namespace lra::engine {
 namespace {
@@ -215,6 +219,96 @@ class LinearOp final : public Op {
   }
 };
 
+/// Columns [begin, begin + width) of a matrix, or elements of a vector.
+View columns_of(View view, int64_t begin, int64_t width) {
+  if (view.data != nullptr) view.data = static_cast<std::byte*>(view.data) + begin * bytes_of(view.dtype);
+  view.layout.shape.set(-1, width);
+  return view;
+}
+
+/// A product for each part of the columns.
+class LinearPartsKernel final : public Kernel {
+ public:
+  explicit LinearPartsKernel(const KernelRequest& request) {
+    for (const View& output : request.outputs) widths_.push_back(output.shape()[-1]);
+    for_each_part(request.inputs, request.outputs, [&](std::span<const View> inputs, std::span<const View> output) {
+      const bool overwrite = false;
+      parts_.push_back(product_kernel(
+          {.inputs = inputs, .outputs = output, .accumulate = std::span(&overwrite, 1), .kernels = request.kernels}, {},
+          inputs.size() == 3));
+    });
+  }
+  size_t scratch_bytes() const override {
+    size_t most = 0;
+    for (const std::unique_ptr<Kernel>& part : parts_) most = std::max(most, part->scratch_bytes());
+    return most;
+  }
+  void run(const KernelArguments& arguments) const override {
+    size_t part = 0;
+    for_each_part(arguments.inputs, arguments.outputs, [&](std::span<const View> inputs, std::span<const View> output) {
+      parts_[part++]->run({.inputs = inputs, .outputs = output, .scratch = arguments.scratch});
+    });
+  }
+
+ private:
+  template <class F>
+  void for_each_part(std::span<const View> inputs, std::span<const View> outputs, F&& f) const {
+    std::array<View, 3> part;
+    part[0] = inputs[0];
+    int64_t begin = 0;
+    for (size_t i = 0; i < outputs.size(); begin += widths_[i++]) {
+      for (size_t j = 1; j < inputs.size(); ++j) part[j] = columns_of(inputs[j], begin, widths_[i]);
+      f(std::span<const View>(part.data(), inputs.size()), outputs.subspan(i, 1));
+    }
+  }
+
+  std::vector<int64_t> widths_;
+  std::vector<std::unique_ptr<Kernel>> parts_;
+};
+
+class LinearPartsOp final : public Op {
+ public:
+  explicit LinearPartsOp(std::vector<int64_t> widths) : widths_(std::move(widths)) {}
+  std::string_view name() const override { return "linear_parts"; }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    RowRoles roles = {std::vector(inputs.size(), RowRole::whole), std::vector(widths_.size(), RowRole::rows)};
+    roles.inputs[0] = RowRole::rows;
+    return roles;
+  }
+  std::vector<Type> infer(std::span<const Type> inputs) const override {
+    std::vector<Type> parts;
+    for (const int64_t width : widths_) parts.push_back({inputs[0].dtype, {inputs[0].shape[0], width}});
+    return parts;
+  }
+  std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
+    return std::make_unique<LinearPartsKernel>(request);
+  }
+  int64_t product_flops(std::span<const Type> inputs) const override {
+    return 2 * inputs[0].shape.elements() * inputs[1].shape[1];
+  }
+  /// One product for all parts: their gradients are made side by side.
+  std::vector<Var> vjp(const VjpArguments& arguments) const override {
+    const Var x = arguments.inputs[0], w = arguments.inputs[1];
+    std::vector<Var> parts;
+    for (size_t i = 0; i < widths_.size(); ++i) {
+      const Var& given = arguments.output_gradients[i];
+      const Shape& shape = arguments.outputs[i].shape();
+      parts.push_back(given.valid() ? given
+                                    : x.graph().constant("no_gradient", shape,
+                                                         std::vector<double>(static_cast<size_t>(shape.elements()))));
+    }
+    const Var g = concat(parts, 1);
+    std::vector<Var> gradients = {arguments.needed[0] ? matmul(g, w, false, true) : Var(),
+                                  arguments.needed[1] ? matmul(x, g, true, false) : Var()};
+    if (arguments.inputs.size() == 3)
+      gradients.push_back(arguments.needed[2] ? x.graph().apply1(std::make_shared<const ColumnSumOp>(), {g}) : Var());
+    return gradients;
+  }
+
+ private:
+  std::vector<int64_t> widths_;
+};
+
 }  // namespace
 
 Var matmul(Var a, Var b, bool transpose_a, bool transpose_b) {
@@ -235,6 +329,17 @@ Var linear(Var x, Var w, Var b) {
           b.shape() == Shape({w.shape()[1]}),
       fmt::format("[linear] {} times {} plus {}", x.shape().to_string(), w.shape().to_string(), b.shape().to_string()));
   return x.graph().apply1(std::make_shared<const LinearOp>(), {x, w, b});
+}
+
+std::vector<Var> linear_parts(Var x, Var w, Var b, std::span<const int64_t> widths) {
+  const int64_t columns = std::accumulate(widths.begin(), widths.end(), int64_t{0});
+  LRA_CHECK(x.shape().rank() == 2 && w.shape().rank() == 2 && x.shape()[1] == w.shape()[0] && w.shape()[1] == columns &&
+                (!b.valid() || b.shape() == Shape({columns})),
+            fmt::format("[linear_parts] {} times {} in parts of {} columns together", x.shape().to_string(),
+                        w.shape().to_string(), columns));
+  std::vector<Var> inputs = {x, w};
+  if (b.valid()) inputs.push_back(b);
+  return x.graph().apply(std::make_shared<const LinearPartsOp>(std::vector(widths.begin(), widths.end())), inputs);
 }
 
 }  // namespace lra::engine

@@ -103,21 +103,15 @@ class Builder {
     return engine::linear(x, layer.weight, layer.bias);
   }
 
-  /// Columns [begin, end) of what a layer gives.
-  static Var affine_columns(Var x, const Affine& layer, int64_t begin, int64_t end) {
-    const Var bias = layer.bias.valid() ? engine::slice(layer.bias, 0, begin, end) : Var();
-    return engine::linear(x, engine::slice(layer.weight, 1, begin, end), bias);
-  }
-
-  /// [rows, inner] each. One product in training, where all must be kept. At inference queries have a buffer of their
-  /// own, so that keys and values of mechanisms that only sum them live for one block of rows.
+  /// [rows, inner] each. Queries have a buffer of their own: they are read at other times than keys and values, by
+  /// mechanisms that sum over those first; and at inference such keys and values live for one block of rows.
   std::vector<Var> projections(const std::string& name, Var x, int64_t parts, int64_t inner) {
     const Affine layer = affine_parameters(name, x.shape()[1], parts * inner, model_.projection_init,
                                            model_.projection_bias, 0.0, parts);
-    if (training_) return engine::split(engine::linear(x, layer.weight, layer.bias), static_cast<int>(parts), 1);
-    std::vector<Var> projected =
-        engine::split(affine_columns(x, layer, inner, parts * inner), static_cast<int>(parts) - 1, 1);
-    projected.insert(projected.begin(), affine_columns(x, layer, 0, inner));
+    const std::array<int64_t, 2> widths = {inner, (parts - 1) * inner};
+    const std::vector<Var> made = engine::linear_parts(x, layer.weight, layer.bias, widths);
+    std::vector<Var> projected = engine::split(made[1], static_cast<int>(parts) - 1, 1);
+    projected.insert(projected.begin(), made[0]);
     return projected;
   }
 

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "engine/ops/elementwise.h"
 #include "engine/ops/shape.h"
 #include "tests/engine/plan_testing.h"
@@ -80,6 +82,25 @@ TEST(MatmulTest, LinearIsAProductPlusABias) {
                                         {.shape = {2, 2}, .values = {3, 4, 5, 6}},
                                         {.shape = {2}, .values = {10, 20}}};
   EXPECT_EQ(Planned(build, arguments, false).run(arguments), (Values{{23, 36}}));
+}
+
+TEST(MatmulTest, PartsOfALinearLayerAreItsColumns) {
+  for (const bool bias : {true, false})
+    for (const int64_t n : {1, 5, 300}) {
+      const Builder build = [&](std::span<const Var> in) {
+        const std::array<int64_t, 3> widths = {2, 5, 3};
+        const std::vector<Var> parts = linear_parts(in[0], in[1], bias ? in[2] : Var(), widths);
+        const std::array<Var, 3> read = {parts[0], affine(parts[2], 2, 0), parts[0]};  // one twice, one not at all
+        return std::vector<Var>{concat(read, 1)};
+      };
+      if (bias) expect_operation(build, {Shape{n, 4}, Shape{4, 10}, Shape{10}});
+      if (!bias) expect_operation(build, {Shape{n, 4}, Shape{4, 10}});
+    }
+  Parameters parameters;
+  Graph graph(Dtype::f32, Kernels::fused, parameters);
+  const Var x = graph.input("x", {Dtype::f32, {3, 4}}), w = graph.input("w", {Dtype::f32, {4, 10}});
+  const std::array<int64_t, 2> too_few = {4, 5};
+  EXPECT_ANY_THROW(linear_parts(x, w, Var(), too_few));
 }
 
 TEST(MatmulTest, ProductsAddToSumsInPlace) {
