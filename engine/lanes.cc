@@ -1,5 +1,7 @@
 #include "engine/lanes.h"
 
+#include <fmt/format.h>
+
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -7,7 +9,9 @@
 #include <algorithm>
 #include <atomic>
 #include <numeric>
+#include <system_error>
 
+#include "engine/errors.h"
 #include "engine/onednn/info.h"
 
 namespace lra::engine {
@@ -45,10 +49,19 @@ Workers::Workers(int count) : count_(count), errors_(static_cast<size_t>(count))
   onednn::use_calling_thread_only();
   flush_denormals();
   for (int team = 0; team < count; ++team) teams_.push_back(std::make_unique<Team>(count));
-  for (int worker = 1; worker < count; ++worker) threads_.emplace_back([this, worker] { loop(worker); });
+  try {
+    for (int worker = 1; worker < count; ++worker) threads_.emplace_back([this, worker] { loop(worker); });
+  } catch (const std::system_error& error) {
+    stop();
+    throw ResourceError(
+        fmt::format("[workers] cannot start thread {} of {}: {}", threads_.size() + 2, count, error.what()),
+        "lower --threads, or raise the limit on processes (ulimit -u)");
+  }
 }
 
-Workers::~Workers() {
+Workers::~Workers() { stop(); }
+
+void Workers::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -112,6 +125,7 @@ void Workers::run_tasks(int64_t tasks, Job<int64_t, int> body) {
 }
 
 void Workers::run_in_teams(int teams, Job<Seat> job) {
+  LRA_CHECK(teams >= 1 && teams <= count_, "as many teams as there are workers at most, and one at least");
   const auto first_of = [&](int team) { return team * count_ / teams; };
   for (int team = 0; team < teams; ++team)
     teams_[static_cast<size_t>(team)]->reset(first_of(team + 1) - first_of(team));

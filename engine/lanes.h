@@ -47,6 +47,7 @@ struct Seat {
 /// alone and flushes denormals.
 class Workers {
  public:
+  /// Throws: ResourceError when the system has no more threads.
   explicit Workers(int count);
   ~Workers();
   Workers(const Workers&) = delete;
@@ -57,8 +58,9 @@ class Workers {
   void run(Job<int> job);
   /// Runs body(task, worker) for every task in 0..tasks-1; workers claim tasks in order as they come free.
   void run_tasks(int64_t tasks, Job<int64_t, int> body);
-  /// Splits the workers into `teams` <= count() teams of neighbours, as equal in size as can be, and runs job(seat) on
-  /// every worker. When one member of a team throws, the others stop where they wait for it. Does not allocate.
+  /// Splits the workers into 1 <= `teams` <= count() teams of neighbours, as equal in size as can be, and runs
+  /// job(seat) on every worker. When one member of a team throws, the others stop where they wait for it. Does not
+  /// allocate.
   void run_in_teams(int teams, Job<Seat> job);
   /// Runs body(task, seat) for every task in 0..tasks-1: all members of a team call it for the same task, and go on to
   /// the next together. Does not allocate.
@@ -66,6 +68,7 @@ class Workers {
 
  private:
   void loop(int worker);
+  void stop();
   void work(int worker) noexcept;
 
   int count_;

@@ -57,7 +57,8 @@ class Kernel {
   /// KernelArguments::member, with the same bits for any number of members. Otherwise one thread runs it alone (which
   /// is right for row-wise operations, too: their blocks are divided by the plan).
   virtual bool is_shared() const { return false; }
-  /// May not allocate, throw, or read an output that it has not written (unless it accumulates into it).
+  /// May not allocate, or read an output that it has not written (unless it accumulates into it). Throws nothing of its
+  /// own; a shared kernel lets pass what waiting for the team throws.
   virtual void run(const KernelArguments& arguments) const = 0;
 };
 

@@ -140,8 +140,8 @@ int64_t largest_sum_bytes(const std::vector<Step>& steps) {
   return largest;
 }
 
-/// Rows of each group of blocks. Not a matter of which steps form a pipeline: plans that compose pipelines otherwise
-/// give the same bits.
+/// Rows of each group of blocks. Not a matter of which steps form a pipeline: plans that compose the same steps into
+/// other pipelines (recomputation) give the same bits.
 int64_t rows_of_group(int64_t rows, int64_t largest_sum) {
   const int64_t fewest =
       largest_sum > PipelineGroups::kLargeBytes ? PipelineGroups::kFewestRowsLarge : PipelineGroups::kFewestRows;

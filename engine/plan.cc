@@ -157,6 +157,7 @@ void Plan::run_steps(const Bindings& bindings, size_t begin, size_t end, Call&& 
 }
 
 void Plan::run(const Bindings& bindings, size_t begin, size_t end) const {
+  LRA_CHECK(bindings.member.count == 1 || bindings.own != nullptr, "members of a team need memory of their own");
   run_steps(bindings, begin, end,
             [](size_t, const Kernel& kernel, const KernelArguments& arguments) { kernel.run(arguments); });
 }

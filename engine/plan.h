@@ -20,7 +20,7 @@ namespace lra::engine {
 /// What one execution is bound to. All arrays are of the graph's dtype where not said otherwise.
 struct Bindings {
   std::byte* arena = nullptr;     // Plan::arena_bytes() bytes, or shared_bytes() when there is `own`; aligned to 64
-  std::byte* own = nullptr;       // own_bytes() bytes of this member of the team; null: behind the shared ones
+  std::byte* own = nullptr;       // own_bytes() bytes of this member; null: behind the shared ones (one thread only)
   void* parameters = nullptr;     // the flat array of Parameters
   void* gradients = nullptr;      // the lane's sums, laid out like the parameters; not read in plans without sinks
   std::span<void* const> inputs;  // in the order of Graph::inputs(), contiguous
@@ -95,7 +95,7 @@ class Plan {
   /// What a team needs once, and what every member needs for itself.
   int64_t shared_bytes() const { return shared_bytes_; }
   int64_t own_bytes() const { return own_bytes_; }
-  /// Whether more than one member of a team finds work to do.
+  /// Whether it has steps that a team divides (if their extents are large enough).
   bool is_divisible() const { return divisible_; }
   int64_t constant_bytes() const { return constant_bytes_; }
   size_t steps() const { return steps_.size(); }

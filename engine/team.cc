@@ -14,9 +14,10 @@ namespace {
 template <class Ready>
 void wait_until(const std::atomic<bool>& broken, Ready&& ready) {
   constexpr int kSpins = 4096;
-  for (int spins = 0; !ready(); ++spins) {
+  for (int spins = 0; !ready();) {
     if (broken.load(std::memory_order_acquire)) throw TeamBroken();
     if (spins < kSpins) {
+      ++spins;
 #if defined(__SSE2__)
       _mm_pause();
 #endif

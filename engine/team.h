@@ -56,7 +56,7 @@ struct Member {
   void meet() const {
     if (team != nullptr) team->meet();
   }
-  /// The number that the first member chooses.
+  /// The number that the first member chooses. Members meet at least once between two calls.
   template <class Choose>
   int64_t agree(Choose&& choose) const {
     if (team == nullptr) return choose();

@@ -68,13 +68,15 @@ bool Candidate::prepare(const std::function<bool()>& interrupted) {
   const std::vector<int64_t> none;
   const bool train = options_.mode == Mode::train;
   try {
-    refuse_if_tokens_do_not_fit(train ? lengths : none, train ? none : lengths);
+    const int64_t limit_bytes =
+        options_.memory_limit_bytes > 0 ? options_.memory_limit_bytes : available_memory_bytes();
     learner_ = std::make_unique<Learner>(model_,
                                          LearnerOptions{.threads = options_.threads,
                                                         .memory_limit_bytes = options_.memory_limit_bytes,
                                                         .most_at_once = static_cast<int64_t>(batch_.size())},
                                          train ? lengths : none, train ? none : lengths);
     record_.speed.start_up_s = seconds_since(start);
+    refuse_if_tokens_do_not_fit(limit_bytes - learner_->memory().total());
     const TrainConfig& config = model_.config();
     examples_.emplace(config.train.batch_size, config.sequence_length, facts_.vocab_size(), facts_.num_classes,
                       config.seed);
@@ -90,17 +92,11 @@ bool Candidate::prepare(const std::function<bool()>& interrupted) {
   return true;
 }
 
-/// Throws ResourceError when the tokens of one batch do not fit beside the learner. A learner that does not fit by
-/// itself says so better.
-void Candidate::refuse_if_tokens_do_not_fit(std::span<const int64_t> train_lengths,
-                                            std::span<const int64_t> infer_lengths) {
+/// Throws ResourceError when the tokens of one batch do not fit beside the learner.
+void Candidate::refuse_if_tokens_do_not_fit(int64_t left_bytes) const {
   const TrainConfig& config = model_.config();
-  engine::Workers planners(options_.threads);
-  const int64_t learner_bytes = forecast(model_, planners, train_lengths, infer_lengths, options_.threads).total();
   const int64_t needed_bytes = config.train.batch_size * config.sequence_length * static_cast<int64_t>(sizeof(int32_t));
-  const int64_t limit_bytes = options_.memory_limit_bytes > 0 ? options_.memory_limit_bytes : available_memory_bytes();
-  const int64_t left_bytes = limit_bytes - learner_bytes;
-  if (left_bytes >= 0 && needed_bytes > left_bytes)
+  if (needed_bytes > left_bytes)
     throw ResourceError(fmt::format("[memory] the tokens of a batch need {} and {} are left",
                                     reports::format_bytes(needed_bytes), reports::format_bytes(left_bytes)),
                         "lower --batch or --length");

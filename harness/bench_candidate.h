@@ -36,7 +36,7 @@ class Candidate {
   reports::ResultRecord finish(const reports::BandwidthBlock& bandwidth, const std::function<bool()>& interrupted);
 
  private:
-  void refuse_if_tokens_do_not_fit(std::span<const int64_t> train_lengths, std::span<const int64_t> infer_lengths);
+  void refuse_if_tokens_do_not_fit(int64_t left_bytes) const;
   void step();
   void warm_up(const std::function<bool()>& interrupted);
   double burst();

@@ -248,22 +248,18 @@ void Learner::run_example(const Examples& examples, const Task& task, const engi
              .executed_tokens = slot.rows};
 }
 
-/// Sequences side by side, a thread each, as long as there are enough for all threads; what is left is run by teams.
-/// Where memory is short, all is. Short sequences that a team cannot divide only keep its first thread busy: they are
-/// left to whichever thread comes free.
+/// Rounds of as many sequences as run at once: a thread each, or a team each where memory is short. What is left for
+/// the last round is run by wider teams, all threads together. Short sequences that a team cannot divide only keep its
+/// first thread busy: they are left to whoever comes free.
 void Learner::run_tasks(int64_t tasks, int64_t longest_rows, Mode mode, engine::Job<int64_t, engine::Seat> body) {
-  const int threads = workers_.count(), at_once = static_cast<int>(slots_.size());
-  if (at_once < threads) {
-    workers_.run_tasks_in_teams(tasks, static_cast<int>(std::min<int64_t>(at_once, tasks)), body);
-    return;
-  }
-  const int64_t left = tasks % threads;
-  const bool in_teams = threads > 1 && left > 0 && model_.plan(longest_rows, mode).is_divisible();
-  const int64_t side_by_side = in_teams ? tasks - left : tasks;
-  if (side_by_side > 0) workers_.run_tasks_in_teams(side_by_side, threads, body);
-  if (in_teams)
+  if (tasks == 0) return;
+  const auto at_once = static_cast<int64_t>(slots_.size());
+  const bool wider = workers_.count() > 1 && model_.plan(longest_rows, mode).is_divisible();
+  const int64_t left = wider ? tasks % at_once : 0;
+  if (tasks > left) workers_.run_tasks_in_teams(tasks - left, static_cast<int>(at_once), body);
+  if (left > 0)
     workers_.run_tasks_in_teams(left, static_cast<int>(left),
-                                [&](int64_t task, engine::Seat seat) { body(side_by_side + task, seat); });
+                                [&](int64_t task, engine::Seat seat) { body(tasks - left + task, seat); });
 }
 
 namespace {

@@ -6,6 +6,24 @@
 namespace lra::engine {
 namespace {
 
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+constexpr int kRowsAtOnce = 8;
+constexpr int kColumnsAtOnce = 12;
+constexpr int kPanelVectors = 3;
+#elif defined(__AVX__)
+constexpr int kVectorBytes = 32;
+constexpr int kRowsAtOnce = 4;
+constexpr int kColumnsAtOnce = 4;
+constexpr int kPanelVectors = 2;
+#else
+constexpr int kVectorBytes = 16;
+constexpr int kRowsAtOnce = 4;
+constexpr int kColumnsAtOnce = 4;
+constexpr int kPanelVectors = 2;
+#endif
+constexpr int64_t kVectorLanes = kVectorBytes / 4;
+
 using Vector = float __attribute__((vector_size(kVectorBytes)));
 using UnalignedVector = float __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
 

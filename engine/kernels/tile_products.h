@@ -8,28 +8,11 @@
 
 namespace lra::engine {
 
-#if defined(__AVX512F__)
-inline constexpr int kVectorBytes = 64;
-inline constexpr int kRowsAtOnce = 8;
-inline constexpr int kColumnsAtOnce = 12;
-inline constexpr int kPanelVectors = 3;
-#elif defined(__AVX__)
-inline constexpr int kVectorBytes = 32;
-inline constexpr int kRowsAtOnce = 4;
-inline constexpr int kColumnsAtOnce = 4;
-inline constexpr int kPanelVectors = 2;
-#else
-inline constexpr int kVectorBytes = 16;
-inline constexpr int kRowsAtOnce = 4;
-inline constexpr int kColumnsAtOnce = 4;
-inline constexpr int kPanelVectors = 2;
-#endif
-inline constexpr int64_t kVectorLanes = kVectorBytes / 4;
-
 /// Rows of padded operands take a multiple of this.
 inline constexpr int64_t kPaddedWidth = 16;
-/// Columns of a panel; a multiple of kPaddedWidth, and of what registers hold next to kRowsAtOnce rows.
-inline constexpr int64_t kPanelColumns = kVectorBytes == 64 ? kPanelVectors * kVectorLanes : kPaddedWidth;
+/// Columns of a panel; a multiple of kPaddedWidth, and of what registers hold at once. The same for every instruction
+/// set: callers that are compiled for another one than the products lay out panels, too.
+inline constexpr int64_t kPanelColumns = 48;
 
 inline int64_t rounded_up(int64_t count, int64_t multiple) { return (count + multiple - 1) / multiple * multiple; }
 inline int64_t padded_width(int64_t width) { return rounded_up(width, kPaddedWidth); }

@@ -200,9 +200,8 @@ std::shared_ptr<const Matmul> Matmul::find(const MatmulSpec& requested) {
   const MatmulSpec spec = canonical(requested);
   check(spec);
   const std::lock_guard lock(known.mutex);
-  std::shared_ptr<const Matmul>& product = known.by_spec[spec];
-  if (product == nullptr) product = make(spec, known.by_spec.size());
-  return product;
+  if (const auto found = known.by_spec.find(spec); found != known.by_spec.end()) return found->second;
+  return known.by_spec.emplace(spec, make(spec, known.by_spec.size())).first->second;
 }
 
 void prepare_calling_thread() {

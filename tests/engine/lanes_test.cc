@@ -163,6 +163,11 @@ TEST(TeamsTest, EveryMemberRunsItsTeamsTasksAndAllTasksAreRunOnce) {
       }
 }
 
+TEST(TeamsTest, ThereIsAtLeastOneTeamAndAWorkerForEach) {
+  Workers workers(2);
+  for (const int teams : {0, -1, 3}) EXPECT_ANY_THROW(workers.run_in_teams(teams, [](Seat) {})) << teams;
+}
+
 TEST(TeamsTest, MembersMeetAndTakeTurns) {
   constexpr int kMembers = 4, kTurns = 1000;
   Workers workers(kMembers);
@@ -182,6 +187,23 @@ TEST(TeamsTest, MembersMeetAndTakeTurns) {
     EXPECT_TRUE(order.empty());
     const int64_t agreed = member.agree([&] { return int64_t{17}; });
     EXPECT_EQ(agreed, 17);
+  });
+}
+
+TEST(TeamsTest, MeetingsForgetReportsAndNeverMixRounds) {
+  constexpr int kMembers = 5, kRounds = 3000;  // more members than most machines have processors
+  Workers workers(kMembers);
+  std::vector<std::atomic<int>> at(kMembers);
+  workers.run_in_teams(1, [&](Seat seat) {
+    const Member& member = seat.member;
+    const int next = (member.index + 1) % kMembers;
+    for (int round = 1; round <= kRounds; ++round) {
+      at[static_cast<size_t>(member.index)] = round;
+      member.report(1);
+      member.wait_for(next, 1);  // of this round: the last meeting has forgotten the others
+      ASSERT_EQ(at[static_cast<size_t>(next)], round);
+      member.meet();
+    }
   });
 }
 

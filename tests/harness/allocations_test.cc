@@ -125,6 +125,24 @@ TEST_P(AllocationsTest, StepsAfterConstructionMakeNoneOfOursAndNoPrimitive) {
     }
 }
 
+TEST_P(AllocationsTest, TeamsMakeNoneOfOurs) {
+  constexpr int64_t kDivisible = 2 * engine::PipelineGroups::kFewestRows + 70;
+  TrainConfig config = testing::tiny_config(GetParam(), kDivisible);
+  config.model.dropout = config.model.attention_dropout = 0.1;
+  Model model(config, testing::kTask, engine::Dtype::f32, engine::Kernels::fused);
+  const testing::VariedExamples examples(2, kDivisible, 1);
+  const std::vector<int64_t> lengths = examples.lengths(), batch = {0};
+  Learner learner(model, {.threads = 3}, lengths, lengths);
+  double loss = 0;
+  {
+    const Counting counting(learner.workers());
+    for (int64_t step = 0; step < 2; ++step) loss += learner.train_step(examples, batch, step).loss();
+    loss += learner.infer_batch(examples, batch).loss();
+  }
+  EXPECT_TRUE(std::isfinite(loss));
+  EXPECT_EQ(allocations_of_ours, 0);
+}
+
 INSTANTIATE_TEST_SUITE_P(Mechanisms, AllocationsTest, ::testing::ValuesIn(attention::names()),
                          [](const auto& test) { return test.param; });
 

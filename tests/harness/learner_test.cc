@@ -314,6 +314,30 @@ TEST(LearnerTest, WhereMemoryIsShortThreadsShareSequencesBeforeLayersAreRecomput
   for (const Trained* other : {&two, &one, &recomputed}) EXPECT_EQ(other->weights, free.weights);
 }
 
+TEST(LearnerTest, WhatIsLeftForTheLastRoundIsSharedWhereMemoryIsShort) {
+  TrainConfig config = testing::tiny_config("softmax", 100);
+  config.train.lanes = 5;
+  const VariedExamples examples(5, 100, 4);
+  const std::vector<int64_t> batch = {0, 1, 2, 3, 4};  // two at once: two rounds and one left
+  const auto train = [&](int threads, int64_t memory_limit_bytes) {
+    Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
+    Learner learner(model, {.threads = threads, .memory_limit_bytes = memory_limit_bytes}, examples.lengths(), {});
+    learner.train_step(examples, batch, 0);
+    return std::tuple(learner.memory(), copy(learner.weights()));
+  };
+  const auto [free, weights] = train(3, 0);
+  const auto [tight, tight_weights] = train(3, free.total() - 1);
+  EXPECT_EQ(tight.sequences_at_once, 2);
+  EXPECT_EQ(tight_weights, weights);
+}
+
+TEST(LearnerTest, EvaluatingNothingIsNoError) {
+  Model model(testing::tiny_config("linear", kLongest), kTask, Dtype::f32, engine::Kernels::fused);
+  const std::vector<int64_t> lengths = {kLongest};
+  Learner learner(model, {.threads = 3, .most_at_once = 2}, {}, lengths);
+  EXPECT_EQ(learner.evaluate(VariedExamples(0, kLongest, 1)).examples, 0);
+}
+
 TEST(LearnerTest, NoMoreArenasThanSequencesAtOnce) {
   TrainConfig config = testing::tiny_config("linear", kLongest);
   const std::vector<int64_t> lengths = {kLongest};
