@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/aligned.h"
 #include "engine/errors.h"
 #include "engine/onednn/runtime.h"
 
@@ -205,7 +206,23 @@ std::shared_ptr<const Matmul> Matmul::find(const MatmulSpec& requested) {
 }
 
 void prepare_calling_thread() {
-  thread_stream();
+  // Small products in every order of storage make what the library makes at its first executions, for the process and
+  // for the thread: it has several ways, one of them for rows that lie apart.
+  constexpr int64_t kSize = 16, kStride = 24;
+  AlignedVector<float> a(kSize * kStride), b(kSize * kStride), c(kSize * kStride);
+  for (const bool transpose_a : {false, true})
+    for (const bool transpose_b : {false, true}) {
+      const std::shared_ptr<const Matmul> small = Matmul::find({.m = kSize,
+                                                                .n = kSize,
+                                                                .k = kSize,
+                                                                .a_row_stride = kStride,
+                                                                .b_row_stride = kStride,
+                                                                .c_row_stride = kStride,
+                                                                .transpose_a = transpose_a,
+                                                                .transpose_b = transpose_b});
+      AlignedVector<std::byte> scratch(small->scratch_bytes());
+      small->run(a.data(), b.data(), nullptr, c.data(), scratch.data());
+    }
   KnownProducts& known = known_products();
   const std::lock_guard lock(known.mutex);
   for (const auto& [spec, product] : known.by_spec) product->prepare_calling_thread();
