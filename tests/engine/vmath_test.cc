@@ -92,7 +92,7 @@ TEST(VmathTest, PowersOfTwoStayWithinTheirError) {
       worst = std::max(worst, ulps(y, std::exp2(double{x})));
     }
   });
-  EXPECT_LE(worst, 2.1);
+  EXPECT_LE(worst, 2.2);  // 2.155 in the unoptimised sanitizer build, which does not fuse
   RecordProperty("ulp", std::to_string(worst));
   EXPECT_EQ(exp2_f32(-kInfinity), 0.0f);
   EXPECT_TRUE(std::isnan(exp2_f32(kNaN)));
