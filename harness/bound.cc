@@ -137,7 +137,7 @@ class LibraryProduct {
  private:
   std::shared_ptr<const engine::onednn::Matmul> matmul_;
   engine::AlignedVector<float> a_, b_, c_;
-  engine::AlignedVector<std::byte> scratch_, shared_scratch_;
+  engine::AlignedVector<std::byte> scratch_;
 };
 
 /// The same by the products of tiles, which take b^T in panels, packed beforehand, and pad rows.
