@@ -82,6 +82,13 @@ TEST(VmathTest, ExpStaysWithinItsError) {
   RecordProperty("ulp", std::to_string(worst));
 }
 
+/// Whether this build makes one instruction, with one rounding, of a * b + c.
+bool fuses_multiply_and_add() {
+  volatile float near_one = 1 + 0x1p-12f, rounded_square = 1 + 0x1p-11f;  // the square is 2^-24 more
+  const float x = near_one, y = rounded_square;
+  return x * x - y != 0;
+}
+
 TEST(VmathTest, PowersOfTwoStayWithinTheirError) {
   double worst = 0;
   for_dense_floats(exp2_f32, [&](float x, float y) {
@@ -92,7 +99,7 @@ TEST(VmathTest, PowersOfTwoStayWithinTheirError) {
       worst = std::max(worst, ulps(y, std::exp2(double{x})));
     }
   });
-  EXPECT_LE(worst, 2.2);  // 2.155 in the unoptimised sanitizer build, which does not fuse
+  EXPECT_LE(worst, fuses_multiply_and_add() ? 2.1 : 2.2);
   RecordProperty("ulp", std::to_string(worst));
   EXPECT_EQ(exp2_f32(-kInfinity), 0.0f);
   EXPECT_TRUE(std::isnan(exp2_f32(kNaN)));
