@@ -6,7 +6,8 @@
 # that: a new file in the folder takes part, `#ifdef __AVX2__` and intrinsics work as in a native build, and no code
 # compiled for one set can end up in another or in the rest of the program, templates and inline functions included.
 #
-# A kernel source may not have data that other folders name, nor objects constructed at start; the script refuses both.
+# A kernel source may not have data that other folders name, nor objects constructed at start; the script refuses both,
+# but for inline variables, of which each set gets its own.
 
 # Every flag here has its check in engine/isa.cc.
 set(LRA_KERNEL_SETS sse2 avx2 avx512)
