@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/errors.h"
 #include "engine/random.h"
 #include "harness/examples.h"
 #include "harness/model/model.h"
@@ -69,6 +70,22 @@ class VariedExamples final : public Examples {
  private:
   std::vector<std::vector<int32_t>> tokens_;
   mutable std::vector<std::atomic<int>> times_copied_;
+};
+
+/// Examples whose data cannot be read any more after a while.
+class FailingExamples final : public Examples {
+ public:
+  explicit FailingExamples(const Examples& examples) : examples_(examples) {}
+  int64_t size() const override { return examples_.size(); }
+  int64_t length(int64_t example) const override { return examples_.length(example); }
+  int32_t label(int64_t example) const override { return examples_.label(example); }
+  void copy_tokens(int64_t example, std::span<int32_t> tokens) const override {
+    if (example % 3 == 0) throw DataError("gone");
+    examples_.copy_tokens(example, tokens);
+  }
+
+ private:
+  const Examples& examples_;
 };
 
 /// What one example does to a model: loss, logits, and in training the gradient of `loss_weight` times the loss.
