@@ -63,6 +63,17 @@ std::vector<std::string> vector_extensions() {
   return found;
 }
 
+/// Vendor, family, model and stepping, as perf writes them; empty where /proc/cpuinfo has none (not x86).
+std::optional<std::string> cpu_id() {
+  std::string id;
+  for (const char* key : {"vendor_id", "cpu family", "model", "stepping"}) {
+    const std::string value = proc_value("/proc/cpuinfo", key);
+    if (value.empty()) return std::nullopt;
+    id += (id.empty() ? "" : "-") + value;
+  }
+  return id;
+}
+
 std::string operating_system() {
   utsname names{};
   if (::uname(&names) != 0) return "unknown";
@@ -173,6 +184,9 @@ reports::EnvironmentBlock probe_environment(int threads) {
   reports::EnvironmentBlock environment;
   const std::string model = proc_value("/proc/cpuinfo", "model name");
   environment.cpu = model.empty() ? "unknown" : model;
+  environment.cpu_id = cpu_id();
+  environment.l2_bytes = cache_bytes(2);
+  environment.l3_bytes = cache_bytes(3);
   environment.isa = engine::onednn::effective_isa();
   environment.isa_flags = vector_extensions();
   environment.kernel_isa = engine::name_of(engine::kernel_isa());

@@ -186,6 +186,9 @@ struct MemoryBlock {
 
 struct EnvironmentBlock {
   std::string cpu = {};
+  std::optional<std::string> cpu_id = {};     // "GenuineIntel-6-143-8": vendor, family, model, stepping
+  std::optional<std::int64_t> l2_bytes = {};  // of one processor
+  std::optional<std::int64_t> l3_bytes = {};
   std::string isa = {};                        // what oneDNN dispatches to
   std::vector<std::string> isa_flags = {};     // vector extensions the processor reports
   std::optional<std::string> kernel_isa = {};  // "avx2": what the kernels used; older records do not say

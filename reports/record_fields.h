@@ -159,6 +159,9 @@ void list_fields(auto& archive, BlockOf<MemoryBlock> auto& block) {
 
 void list_fields(auto& archive, BlockOf<EnvironmentBlock> auto& block) {
   archive("cpu", block.cpu);
+  archive("cpu_id", block.cpu_id);
+  archive("l2_bytes", block.l2_bytes);
+  archive("l3_bytes", block.l3_bytes);
   archive("isa", block.isa);
   archive("isa_flags", block.isa_flags);
   archive("kernel_isa", block.kernel_isa);

@@ -101,6 +101,9 @@ TEST(ProbeEnvironment, FillsEveryField) {
         environment.compiler, environment.flags, environment.os, environment.lra_version, environment.git_commit}) {
     EXPECT_THAT(text, Not(IsEmpty()));
   }
+#if defined(__x86_64__)
+  EXPECT_THAT(environment.cpu_id.value_or(""), MatchesRegex("[A-Za-z]+(-[0-9]+){3}"));
+#endif
   EXPECT_THAT(environment.git_commit, MatchesRegex("unknown|[0-9a-f]{40}(-dirty)?"));
   EXPECT_THAT(environment.started_at, MatchesRegex("[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z"));
   EXPECT_THAT(environment.os, HasSubstr("Linux"));

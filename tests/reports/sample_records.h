@@ -64,6 +64,9 @@ inline ResultRecord sample_train_record() {
                    .scratch_bytes = 1 << 20};
   record.wall_s = 468;
   record.environment = {.cpu = "Some Vendor Processor with a Long Marketing Name 8999 @ 3.20 GHz",
+                        .cpu_id = "GenuineIntel-6-143-8",
+                        .l2_bytes = 2 << 20,
+                        .l3_bytes = 32 << 20,
                         .isa = "avx512_core",
                         .isa_flags = {"avx2", "fma", "avx512f"},
                         .kernel_isa = "avx512",

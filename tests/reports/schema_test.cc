@@ -26,7 +26,10 @@ const std::set<std::string> kLaterKeys = {"/bound",
                                           "/mfu/median95",
                                           "/mfu/peak_samples_gflops",
                                           "/memory/bandwidth_gb_per_s",
-                                          "/environment/kernel_isa"};
+                                          "/environment/kernel_isa",
+                                          "/environment/cpu_id",
+                                          "/environment/l2_bytes",
+                                          "/environment/l3_bytes"};
 
 /// The plain (sorted) JSON of a record, as another program would parse it.
 Json plain(const ResultRecord& record) { return Json::parse(to_json(record).dump()); }
