@@ -36,6 +36,7 @@ std::string suggest(std::string_view name, const std::vector<std::string>& known
   }
   std::stable_sort(near.begin(), near.end(), [](const auto& x, const auto& y) { return x.first < y.first; });
   std::vector<std::string> quoted;
+  quoted.reserve(near.size());
   for (const auto& [distance, text] : near) quoted.push_back(text);
   const std::string all = fmt::format("known: {}", fmt::join(known, ", "));
   return quoted.empty() ? all : fmt::format("did you mean {}? {}", fmt::join(quoted, " or "), all);

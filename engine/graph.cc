@@ -64,7 +64,7 @@ Var Graph::constant(std::string name, Shape shape, std::vector<double> values) {
 
 std::vector<Var> Graph::apply(std::shared_ptr<const Op> op, std::span<const Var> inputs) {
   std::vector<Type> types;
-  Node node{.op = op, .scope = scope_, .segment = segment_, .backward = backward_};
+  Node node{.op = nullptr, .scope = scope_, .segment = segment_, .backward = backward_};
   for (const Var& input : inputs) {
     LRA_CHECK(input.valid() && &input.graph() == this,
               fmt::format("[{}] an argument is of no or another graph", op->name()));
@@ -76,6 +76,7 @@ std::vector<Var> Graph::apply(std::shared_ptr<const Op> op, std::span<const Var>
     outputs.push_back(add_value({.type = type, .producer = static_cast<int32_t>(nodes_.size())}));
     node.outputs.push_back(outputs.back().id());
   }
+  node.op = std::move(op);
   nodes_.push_back(std::move(node));
   return outputs;
 }

@@ -30,8 +30,8 @@ struct MatmulSpec {
 /// A product prepared for one spec. Immutable and shared by all workers; runs on the calling thread alone.
 class Matmul {
  public:
-  /// The prepared product of `spec`: made once a process and spec (about a millisecond), then shared. Thread-safe.
-  static std::shared_ptr<const Matmul> find(const MatmulSpec& spec);
+  /// The prepared product of `requested`: made once a process and spec (about a millisecond), then shared. Thread-safe.
+  static std::shared_ptr<const Matmul> find(const MatmulSpec& requested);
   virtual ~Matmul() = default;
 
   /// Bytes of scratch that each run needs, aligned to 64.

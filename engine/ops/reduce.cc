@@ -64,7 +64,7 @@ T max_row(const T* x, int64_t count) {
 /// max that hands on a NaN from either side.
 template <class T>
 T larger(T a, T b) {
-  return b > a || b != b ? b : a;
+  return b > a || std::isnan(b) ? b : a;
 }
 
 /// The output always has the reduced axis (with extent 1); dropping it is a reshape.

@@ -283,6 +283,7 @@ std::vector<Var> split(Var x, int parts, int axis) {
   LRA_CHECK(extent * parts == x.shape()[axis],
             fmt::format("[split] {} into {} along axis {}", x.shape().to_string(), parts, axis));
   std::vector<int64_t> begins;
+  begins.reserve(static_cast<size_t>(parts));
   for (int i = 0; i < parts; ++i) begins.push_back(i * extent);
   const std::vector<int64_t> extents(begins.size(), extent);
   const Var inputs[] = {x};

@@ -46,7 +46,7 @@ struct Visibility {
 /// backwards.
 class Problem {
  public:
-  Problem(const KernelRequest& request, const SoftmaxAttentionParams& params, int64_t strip_rows);
+  Problem(const KernelRequest& request, const SoftmaxAttentionParams& attention, int64_t strip_rows);
 
   int64_t heads, n, d_head;
   RowBlocks strips, keys;
@@ -62,7 +62,7 @@ class Problem {
   int64_t row_floats() const { return keys.block_rows() * d_padded(); }
 
   /// Reserves what prepare_mask() fills.
-  void plan(ScratchPlan& shared);
+  void plan(ScratchPlan& plan);
   void prepare_mask(const View& mask, std::byte* shared) const;
   Visibility visibility(const View& mask, std::byte* shared) const;
   /// The tile of a strip of queries and a block of keys.
