@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/errors.h"
-#include "engine/io/safetensors.h"
 #include "engine/io/sha256.h"
 
 namespace lra::harness {
@@ -117,16 +116,6 @@ std::string metadata_of(const io::SafetensorsFile& file, const std::string& key)
   return found->second;
 }
 
-/// Throws DataError when the file is not what was written. Weights that another program made carry no digest.
-void require_undamaged(const io::SafetensorsFile& file) {
-  const auto known = file.metadata().find("sha256");
-  if (known == file.metadata().end() || known->second == digest_of(file.tensors(), file.metadata())) return;
-  throw DataError(
-      fmt::format("[checkpoint] {} was altered or damaged: its content has another SHA-256 than was written",
-                  file.path().string()),
-      "restore the file, or train again with --force");
-}
-
 /// Shapes may fit where numbers do not: the hash covers the whole configuration and the data set.
 void require_configuration(const io::SafetensorsFile& file, const std::string& config_hash) {
   const std::string theirs = metadata_of(file, "config_hash");
@@ -136,7 +125,27 @@ void require_configuration(const io::SafetensorsFile& file, const std::string& c
                  "use the configuration and the --data it was trained with, or train again with --force");
 }
 
+/// Throws DataError.
+RunState read_state(const io::SafetensorsFile& file) {
+  const std::string text = metadata_of(file, "state");
+  try {
+    return state_from(nlohmann::json::parse(text));
+  } catch (const nlohmann::json::exception& error) {
+    throw DataError(fmt::format("[checkpoint] {}: damaged state: {}", file.path().string(), error.what()),
+                    "start again with --force");
+  }
+}
+
 }  // namespace
+
+void require_undamaged(const io::SafetensorsFile& file) {
+  const auto known = file.metadata().find("sha256");
+  if (known == file.metadata().end() || known->second == digest_of(file.tensors(), file.metadata())) return;
+  throw DataError(
+      fmt::format("[checkpoint] {} was altered or damaged: its content has another SHA-256 than was written",
+                  file.path().string()),
+      "restore the file, or train again with --force");
+}
 
 void save_checkpoint(const std::filesystem::path& path, const std::string& config_hash, const RunState& state,
                      Learner& learner) {
@@ -160,19 +169,19 @@ RunState load_checkpoint(const std::filesystem::path& path, const std::string& c
   const io::SafetensorsFile file(path);
   require_undamaged(file);
   require_configuration(file, config_hash);
-  const std::string text = metadata_of(file, "state");
-  RunState state;
-  try {
-    state = state_from(nlohmann::json::parse(text));
-  } catch (const nlohmann::json::exception& error) {
-    throw DataError(fmt::format("[checkpoint] {}: damaged state: {}", path.string(), error.what()),
-                    "start again with --force");
-  }
+  const RunState state = read_state(file);
   const engine::Parameters& parameters = learner.model().parameters();
   read_tensors(file, "", parameters, learner.weights());
   read_tensors(file, "opt/m/", parameters, learner.first_moments());
   read_tensors(file, "opt/v/", parameters, learner.second_moments());
   return state;
+}
+
+int64_t checkpoint_step(const std::filesystem::path& path, const std::string& config_hash) {
+  const io::SafetensorsFile file(path);
+  require_undamaged(file);
+  require_configuration(file, config_hash);
+  return read_state(file).step;
 }
 
 void load_weights(const std::filesystem::path& path, const std::string& config_hash,

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 
+#include "engine/io/safetensors.h"
 #include "engine/parameters.h"
 #include "harness/learner.h"
 
@@ -44,8 +45,14 @@ void save_checkpoint(const std::filesystem::path& path, const std::string& confi
 /// The weights alone. Throws ResourceError.
 void save_weights(const std::filesystem::path& path, const std::string& config_hash, int64_t step, Learner& learner);
 
+/// Throws DataError when the file's content is not what was written. Weights of other programs carry no digest and
+/// pass.
+void require_undamaged(const io::SafetensorsFile& file);
+
 /// Restores weights, moments and state. Throws DataError for a damaged file, RunError for one of another configuration.
 RunState load_checkpoint(const std::filesystem::path& path, const std::string& config_hash, Learner& learner);
+/// The completed steps of a checkpoint. Throws as load_checkpoint().
+int64_t checkpoint_step(const std::filesystem::path& path, const std::string& config_hash);
 /// Restores the weights alone, from either kind of file. Throws as load_checkpoint().
 void load_weights(const std::filesystem::path& path, const std::string& config_hash,
                   const engine::Parameters& parameters, std::span<float> weights);

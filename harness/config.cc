@@ -228,7 +228,9 @@ nlohmann::ordered_json to_json(const TrainConfig& config) {
 std::string canonical_json(const TrainConfig& config, const std::function<bool(const ConfigField&)>& chosen) {
   Json json = Json::object();
   for (const ConfigField& field : config_fields()) {
-    if (chosen(field)) json[field.key] = field.get(config);
+    if (!chosen(field)) continue;
+    Json value = field.get(config);
+    if (value != "") json[field.key] = std::move(value);
   }
   for (const auto& [name, value] : config.attention.parameters) json[std::string(kAttentionPrefix) + name] = value;
   return json.dump();

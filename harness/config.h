@@ -112,6 +112,8 @@ struct OptimisationConfig {
   int64_t eval_every = 250;
   int64_t checkpoint_every = 500;
   int64_t log_every = 50;
+  std::string init_from;    // file of the weights to start from; empty: drawn from the seed
+  std::string init_sha256;  // of that file
 };
 
 struct TrainConfig {
@@ -174,7 +176,8 @@ nlohmann::ordered_json to_json(const TrainConfig& config);
 /// derive() and with the mechanism's defaults filled in.
 std::string config_hash(const TrainConfig& config, std::string_view dataset_sha256);
 
-/// Canonical JSON (sorted keys, no spaces) of the fields that `chosen` selects, mechanism parameters included.
+/// Canonical JSON (sorted keys, no spaces) of the fields that `chosen` selects, mechanism parameters included. Texts
+/// that are empty say nothing and are left out.
 std::string canonical_json(const TrainConfig& config, const std::function<bool(const ConfigField&)>& chosen);
 
 /// A table of all keys: default, unit, range or choices, help. For `--help-config` and the manual.

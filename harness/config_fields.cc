@@ -239,6 +239,11 @@ void list_rhythm(FieldList& list) {
                "write a checkpoint to resume from; 0: at the end only", {.unit = "steps", .hashed = false});
   list.integer("train.log_every", LRA_AT(train.log_every), kSteps, "write the training loss to metrics.jsonl",
                {.unit = "steps", .hashed = false});
+  list.text("train.init_from", LRA_AT(train.init_from),
+            "safetensors file of the weights to start from (--init-from); empty: drawn from the seed",
+            {.hashed = false, .assignable = false});
+  list.text("train.init_sha256", LRA_AT(train.init_sha256), "SHA-256 of that file, filled in from it (--init-from)",
+            {.assignable = false});
 }
 #undef LRA_AT
 

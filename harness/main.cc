@@ -1,5 +1,6 @@
 // The `lra` program: subcommands, and the only place where errors become exit codes.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <cstdio>
@@ -10,8 +11,10 @@
 #include "engine/errors.h"
 #include "engine/isa.h"
 #include "harness/commands/command.h"
+#include "harness/commands/option_table.h"
 #include "harness/environment.h"
 #include "harness/progress.h"
+#include "harness/terminal.h"
 
 namespace {
 
@@ -33,9 +36,14 @@ void print_version(bool json) {
   std::cout << version.dump(2) << "\n";
 }
 
+void print_error(std::string_view what, std::string_view hint) {
+  const bool colour = harness::takes_colour(STDERR_FILENO);
+  std::cerr << "lra: " << (colour ? "\x1b[1;31m" : "") << "error:" << (colour ? "\x1b[0m " : " ") << what << "\n";
+  if (!hint.empty()) std::cerr << "     hint: " << hint << "\n";
+}
+
 int report(const Error& error) {
-  std::cerr << "lra: error: " << error.what() << "\n";
-  if (!error.hint().empty()) std::cerr << "     hint: " << error.hint() << "\n";
+  print_error(error.what(), error.hint());
   return error.exit_code();
 }
 
@@ -47,11 +55,35 @@ int finish_output(int exit_code) {
   return exit_code;
 }
 
-/// A flag that every command takes, before or after its name.
-void add_quiet_flag(CLI::App& app) {
-  app.add_flag_callback(
-      "--quiet", [] { harness::set_quiet(true); }, "no progress and no notes on standard error");
-  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) add_quiet_flag(*command);
+/// The command that was given, as far as it was understood.
+const CLI::App& given_command(const CLI::App& app) {
+  const std::vector<CLI::App*> given = app.get_subcommands();
+  return given.empty() ? app : given_command(*given.front());
+}
+
+/// "data generate".
+std::string given_path(const CLI::App& app) {
+  const std::vector<CLI::App*> given = app.get_subcommands();
+  if (given.empty()) return "";
+  const std::string below = given_path(*given.front());
+  return given.front()->get_name() + (below.empty() ? "" : " " + below);
+}
+
+/// What to type instead: the near commands and flags where one was mistyped.
+std::string usage_hint(const CLI::App& app) {
+  const harness::CommandEntry command = harness::describe(given_command(app));
+  const bool top = app.get_subcommands().empty();
+  for (const std::string& unknown : app.remaining(true)) {
+    std::vector<std::string> known;
+    if (unknown.starts_with("--"))
+      for (const harness::OptionEntry& option : command.options)
+        if (!option.positional) known.push_back(option.names.back());
+    if (!unknown.starts_with("-"))
+      for (const harness::CommandEntry& sub : command.commands) known.push_back(sub.name);
+    if (!known.empty()) return suggest(unknown.substr(0, unknown.find('=')), known);
+  }
+  return top ? "`lra --help` lists the commands, `lra COMMAND --help` their flags"
+             : fmt::format("`lra {} --help` lists what it takes", given_path(app));
 }
 
 /// CLI11's own codes start at 100; ours are a contract.
@@ -60,41 +92,18 @@ int report_usage(const CLI::App& app, const CLI::ParseError& error) {
     app.exit(error);
     return finish_output(kExitOk);
   }
-  std::string hint = "`lra --help` lists the commands, `lra COMMAND --help` their flags";
-  const std::vector<std::string> unknown = app.remaining();
-  if (app.get_subcommands().empty() && !unknown.empty() && !unknown.front().starts_with("-")) {
-    std::vector<std::string> commands;
-    for (const CLI::App* command : app.get_subcommands({})) commands.push_back(command->get_name());
-    hint = suggest(unknown.front(), commands);
-  }
-  std::cerr << "lra: error: " << error.what() << "\n     hint: " << hint << "\n";
+  print_error(error.what(), usage_hint(app));
   return kExitUsage;
 }
 
 int run(int argc, char** argv) {
   static_cast<void>(engine::kernel_isa());  // refuses a wrong $LRA_MAX_ISA before anything else happens
-  CLI::App app("Long-Range Arena on CPUs: train, measure and compare attention mechanisms on long sequences.", "lra");
-  app.footer(
-      "Start here:\n  lra data generate listops --data DIR\n"
-      "  lra train --task listops --attention cosformer --data DIR\n"
-      "Environment:\n"
-      "  LRA_DATA     where prepared data sets are\n"
-      "  LRA_MAX_ISA  most that kernels and oneDNN may use: sse2, avx2 or avx512");
+  CLI::App app(harness::kDescription, "lra");
   int exit_code = kExitOk;
   bool version = false, json = false;
   CLI::Option* version_flag = app.add_flag("--version", version, "print versions and exit");
   app.add_flag("--json", json, "with --version: as JSON")->needs(version_flag);
-  app.fallthrough(false);
-  app.require_subcommand(0, 1);
-  harness::add_list_command(app, exit_code);
-  harness::add_data_command(app, exit_code);
-  harness::add_train_command(app, exit_code);
-  harness::add_eval_command(app, exit_code);
-  harness::add_predict_command(app, exit_code);
-  harness::add_attend_command(app, exit_code);
-  harness::add_bench_command(app, exit_code);
-  harness::add_selftest_command(app, exit_code);
-  add_quiet_flag(app);
+  harness::add_commands(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -118,10 +127,10 @@ int main(int argc, char** argv) {
   } catch (const Error& error) {
     return report(error);
   } catch (const std::bad_alloc&) {
-    std::cerr << "lra: error: out of memory\n     hint: lower --length, --threads or train.lanes\n";
+    print_error("out of memory", "lower --length, --threads or train.lanes");
     return kExitResources;
   } catch (const std::exception& error) {
-    std::cerr << "lra: internal error: " << error.what() << "\n     hint: please report this, with the command\n";
+    print_error(fmt::format("internal: {}", error.what()), "please report this, with the command");
     return kExitInternal;
   }
 }

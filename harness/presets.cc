@@ -108,7 +108,8 @@ std::vector<PresetPart> preset_parts(const std::string& preset, const std::strin
 /// What a preset may not decide: it is chosen by flags, before the preset is known.
 void refuse_identity_keys(const Json& object, const std::string& where) {
   for (const auto& [key, value] : flatten(object, where)) {
-    if (key == "task.name" || key == "attention.name" || key == "preset" || key == "seed") {
+    if (key == "task.name" || key == "attention.name" || key == "preset" || key == "seed" ||
+        key.starts_with("train.init_")) {
       refuse(where, fmt::format("[{}] is chosen on the command line, not by a preset", key));
     }
   }
@@ -206,6 +207,10 @@ ResolvedConfig resolve_config(const ConfigRequest& request) {
   for (const std::string& assignment : request.assignments) set_assignment(config, assignment);
   if (request.sequence_length) set_value(config, "sequence_length", *request.sequence_length);
   if (request.seed) set_value(config, "seed", *request.seed);
+  if (!request.init_from.empty()) {
+    config.train.init_from = request.init_from;
+    config.train.init_sha256.clear();
+  }
   derive(config);
   validate(config);
   for (std::string& remark : remarks(config)) resolved.notes.push_back(std::move(remark));

@@ -23,6 +23,7 @@ struct ConfigRequest {
   std::vector<std::string> assignments = {};  // of --set, in order
   std::optional<int64_t> sequence_length = {};
   std::optional<uint64_t> seed = {};
+  std::filesystem::path init_from = {};  // a safetensors file or a run directory
 };
 
 struct ResolvedConfig {
@@ -34,7 +35,8 @@ struct ResolvedConfig {
 };
 
 /// Field defaults <- the preset's common part <- the task's part <- its overrides for this mechanism <- --config <-
-/// --set <- --length and --seed. Throws UsageError naming the file and the key; DataError when a file is missing.
+/// --set <- --length, --seed and --init-from. Throws UsageError naming the file and the key; DataError when a file is
+/// missing.
 ResolvedConfig resolve_config(const ConfigRequest& request);
 
 struct PresetSummary {

@@ -15,6 +15,10 @@ bool is_quiet();
 /// Writes one line to standard error; a bar that is being drawn steps aside and comes back. Any thread may call it.
 void log_line(std::string_view line);
 
+/// Writes `text` to standard output at once; a bar that is being drawn steps aside and comes back.
+/// Throws ResourceError when it does not get there.
+void print_result(std::string_view text);
+
 /// What a bar or a line shows.
 struct ProgressState {
   std::string label = {};
@@ -26,7 +30,9 @@ struct ProgressState {
   std::string note = {};
 };
 
-/// "train [=====>    ]  50 %  250/500 steps  12.3 steps/s  ETA 20.3 s  loss 1.70", cut to `width` columns.
+/// "train [=====>    ]  50 %  250/500 steps  12.3 steps/s  loss 1.70  elapsed 20.3 s  ETA 20.3 s" in at most `width`
+/// columns. Where there is no room for all, percentage, ETA, the note's first part (two blanks end it) and the count
+/// stay longest.
 std::string format_bar(const ProgressState& state, int width);
 
 /// The same as a plain line, without the bar.
@@ -34,7 +40,7 @@ std::string format_progress_line(const ProgressState& state);
 
 /// Reports one piece of work from construction to finish(). At most one draws at a time: an inner one takes the line
 /// over and gives it back. update() may be called from any thread and is cheap: it writes ten times a second on a
-/// terminal, every ten seconds elsewhere.
+/// terminal, every ten seconds elsewhere (also when the bar is not wanted: TERM=dumb).
 ///
 /// The bar needs a terminal; TERM=dumb has plain lines, NO_COLOR a bar without colour. $COLUMNS wins over the
 /// terminal's own width.
@@ -55,6 +61,7 @@ class Progress {
 
  private:
   friend void log_line(std::string_view line);
+  friend void print_result(std::string_view text);
 
   using Clock = std::chrono::steady_clock;
 

@@ -4,11 +4,16 @@
 #include <string>
 #include <vector>
 
+#include "reports/page.h"
 #include "reports/text_report.h"
 #include "reports/units.h"
 
 namespace lra::reports {
 namespace {
+
+constexpr int kOtherColumns = 67;  // of the table's lines, behind the name
+constexpr int kLeastNameWidth = 11;
+constexpr int kLeastTableWidth = kOtherColumns + kLeastNameWidth;
 
 struct BenchRow {
   std::string name, length, mode, batch, steps, spread, tokens, mfu, bound, arena;
@@ -87,21 +92,39 @@ std::string footnotes(std::span<const ResultRecord> records) {
                          *most_peak - *least_peak < 1 ? "" : fmt::format(" to {:.0f}", *most_peak));
   if (bounded)
     notes +=
-        "  bound: what the step's products, exponentials and random draws would take,\n"
-        "  each at the speed of its kind in cache, over the time of the step.\n";
+        "  bound: what the step's products, exponentials and random draws would take, each at the speed of its kind in "
+        "cache, over the time of the step.\n";
   return notes;
+}
+
+/// For windows that the table does not fit in.
+std::string blocks(std::span<const ResultRecord> records, int width) {
+  std::string text;
+  for (const ResultRecord& record : records) {
+    const BenchRow row = bench_row(record);
+    Page page(width);
+    page.row(row.name, fmt::format("n = {}, {}, batch {}", row.length, row.mode, row.batch));
+    page.row("  steps/s", fmt::format("{} (± {})", row.steps, row.spread));
+    page.row("  tokens/s", row.tokens);
+    page.row("  MFU", row.mfu);
+    page.row("  bound", row.bound);
+    page.row("  arena", row.arena);
+    text += page.text();
+  }
+  return text;
 }
 
 }  // namespace
 
 std::string bench_table(std::span<const ResultRecord> records, int width) {
+  const std::string notes = fit(footnotes(records), std::min(width, kTextWidth));
+  if (width < kLeastTableWidth) return blocks(records, width) + notes;
   std::vector<BenchRow> rows = {
       {"attention", "n", "mode", "batch", "steps/s", "±", "tokens/s", "MFU", "bound", "arena"}};
   for (const ResultRecord& record : records) rows.push_back(bench_row(record));
   size_t name_width = 0;
   for (const BenchRow& row : rows) name_width = std::max(name_width, row.name.size());
-  constexpr size_t kOtherColumns = 67;  // of the format below
-  name_width = std::min(name_width, static_cast<size_t>(std::max(11, width - static_cast<int>(kOtherColumns))));
+  name_width = std::min(name_width, static_cast<size_t>(std::max(kLeastNameWidth, width - kOtherColumns)));
   std::string table;
   for (const BenchRow& row : rows) {
     const std::string name = row.name.size() > name_width ? row.name.substr(0, name_width - 1) + "~" : row.name;
@@ -112,7 +135,7 @@ std::string bench_table(std::span<const ResultRecord> records, int width) {
     table += fmt::format("{:<{}}{:>8}{:>6}{:>6}{}{:>9}{:>7}{:>6}{:>10}\n", name, name_width, row.length, row.mode,
                          row.batch, speed, row.tokens, row.mfu, row.bound, row.arena);
   }
-  return table + footnotes(records);
+  return table + notes;
 }
 
 }  // namespace lra::reports

@@ -5,13 +5,34 @@
 #include <string_view>
 #include <vector>
 
+#include "reports/page.h"
 #include "reports/text_report.h"
 #include "reports/units.h"
 
 namespace lra::reports {
 namespace {
 
-constexpr size_t kPhaseWidth = 5, kNumbersWidth = 61;  // of the formats below
+constexpr size_t kPhaseWidth = 5;
+constexpr int kScopeFrom = 72;  // columns of a window that has room for the scope
+
+/// A column behind the names, and the narrowest window that shows it.
+struct NumberColumn {
+  const char* heading;
+  size_t width;
+  int shown_from;
+};
+constexpr int kFullWidth = 100;
+constexpr NumberColumn kNumbers[] = {{"calls", 7, kFullWidth}, {"time %", 7, 0},         {"ns/token", 9, 0},
+                                     {"GFLOP/s", 8, 60},       {"bytes", 9, kFullWidth}, {"in cache", 9, kFullWidth},
+                                     {"GB/s", 6, 80},          {"roof", 6, 60}};
+
+/// The cells of the columns that a window of `width` shows.
+std::string shown_cells(const std::vector<std::string>& cells, int width) {
+  std::string line;
+  for (size_t i = 0; i < cells.size(); ++i)
+    if (width >= kNumbers[i].shown_from) line += fmt::format("{:>{}}", cells[i], kNumbers[i].width);
+  return line + "\n";
+}
 
 /// Cut to `width` less a space, with "~".
 std::string cut(const std::string& text, size_t width) {
@@ -35,18 +56,21 @@ std::string rate(const std::optional<double>& value, std::string_view format) {
 }
 
 /// The columns after the names.
-std::string numbers(const std::string& calls, const ProfileRow& row) {
-  return fmt::format("{:>7}{:>7}{:>9}{:>8}{:>9}{:>9}{:>6}{:>6}\n", calls, fmt::format("{:.1f}", 100 * row.time_share),
-                     fmt::format("{:.2f}", row.ns_per_token), rate(row.gflops, "{:.1f}"),
-                     row.bytes > 0 ? format_bytes(row.bytes) : "-",
-                     row.cached_bytes > 0 ? format_bytes(row.cached_bytes) : "-", rate(row.gb_per_s, "{:.1f}"),
-                     row.roofline_share ? fmt::format("{:.0f} %", 100 * *row.roofline_share) : "-");
+std::string numbers(const ProfileRow& row, int width) {
+  return shown_cells(
+      {format_integer(row.calls), fmt::format("{:.1f}", 100 * row.time_share), fmt::format("{:.2f}", row.ns_per_token),
+       rate(row.gflops, "{:.1f}"), row.bytes > 0 ? format_bytes(row.bytes) : "-",
+       row.cached_bytes > 0 ? format_bytes(row.cached_bytes) : "-", rate(row.gb_per_s, "{:.1f}"),
+       row.roofline_share ? fmt::format("{:.0f} %", 100 * *row.roofline_share) : "-"},
+      width);
 }
 
 /// A line that has a share and a time only.
-std::string sum_line(const std::string& name, size_t names_width, const ProfileRow& row) {
-  return fmt::format("{:<{}}{:>7}{:>7.1f}{:>9.2f}\n", cut(name, names_width), names_width,
-                     row.calls > 0 ? format_integer(row.calls) : "", 100 * row.time_share, row.ns_per_token);
+std::string sum_line(const std::string& name, size_t names_width, const ProfileRow& row, int width) {
+  return fmt::format("{:<{}}", cut(name, names_width), names_width) +
+         shown_cells({row.calls > 0 ? format_integer(row.calls) : "", fmt::format("{:.1f}", 100 * row.time_share),
+                      fmt::format("{:.2f}", row.ns_per_token)},
+                     width);
 }
 
 void add(ProfileRow& sum, const ProfileRow& row) {
@@ -72,42 +96,49 @@ std::string title(const ResultRecord& record) {
 
 std::string profile_table(const ResultRecord& record, int width) {
   if (!record.profile) return "";
-  size_t operation_width = 10, scope_width = 6;
+  const bool scoped = width >= kScopeFrom;
+  size_t operation_width = 10, scope_width = 6, numbers_width = 0;
   for (const ProfileRow& row : *record.profile) {
     if (row.phase == "outside") continue;
     operation_width = std::max(operation_width, row.operation.size() + 1);
     scope_width = std::max(scope_width, row.scope.size() + 1);
   }
-  const size_t names = static_cast<size_t>(std::max(width, 100)) - kPhaseWidth - kNumbersWidth;
-  scope_width = std::min(scope_width, names / 2);
+  std::vector<std::string> headings;
+  for (const NumberColumn& column : kNumbers) {
+    headings.emplace_back(column.heading);
+    if (width >= column.shown_from) numbers_width += column.width;
+  }
+  const size_t names = static_cast<size_t>(std::max(width, kLeastWidth)) - kPhaseWidth - numbers_width;
+  scope_width = scoped ? std::min(scope_width, names / 2) : 0;
   operation_width = std::min(operation_width, names - scope_width);
   const size_t names_width = kPhaseWidth + operation_width + scope_width;
+  const auto names_of_row = [&](std::string_view phase, const std::string& operation, const std::string& scope) {
+    std::string text = fmt::format("{:<{}}{:<{}}", phase, kPhaseWidth, operation, operation_width);
+    return scoped ? text + fmt::format("{:<{}}", scope, scope_width) : text;
+  };
 
-  std::string table = title(record);
-  table += fmt::format("{:<{}}{:<{}}{:<{}}{:>7}{:>7}{:>9}{:>8}{:>9}{:>9}{:>6}{:>6}\n", "pass", kPhaseWidth, "operation",
-                       operation_width, "scope", scope_width, "calls", "time %", "ns/token", "GFLOP/s", "bytes",
-                       "in cache", "GB/s", "roof");
+  std::string table = fit(title(record), width);
+  table += names_of_row("pass", "operation", "scope") + shown_cells(headings, width);
   ProfileRow forward, backward, step;
   std::string outside;
   for (const ProfileRow& row : *record.profile) {
     add(step, row);
     if (row.phase == "outside") {
-      outside += sum_line(row.operation, names_width, row);
+      outside += sum_line(row.operation, names_width, row, width);
       continue;
     }
     if (row.phase == "forward") add(forward, row);
     if (row.phase == "backward") add(backward, row);
-    table +=
-        fmt::format("{:<{}}{:<{}}{:<{}}", short_phase(row.phase), kPhaseWidth, short_operation(row, operation_width),
-                    operation_width, cut(row.scope, scope_width), scope_width);
-    table += numbers(format_integer(row.calls), row);
+    table += names_of_row(short_phase(row.phase), short_operation(row, operation_width),
+                          scoped ? cut(row.scope, scope_width) : "");
+    table += numbers(row, width);
   }
-  table += std::string(names_width + kNumbersWidth, '-') + "\n";
+  table += std::string(names_width + numbers_width, '-') + "\n";
   step.calls = 0;  // of kernels and of one optimizer step: no meaningful sum
-  table += sum_line("forward kernels", names_width, forward);
-  if (backward.calls > 0) table += sum_line("backward kernels", names_width, backward);
+  table += sum_line("forward kernels", names_width, forward, width);
+  if (backward.calls > 0) table += sum_line("backward kernels", names_width, backward, width);
   table += outside;
-  table += sum_line("step, measured without the profile", names_width, step);
+  table += sum_line("step, measured without the profile", names_width, step, width);
   return table;
 }
 

@@ -36,6 +36,12 @@ RunStatus run_status_from_string(std::string_view text);
 // The blocks may be filled with designated initialisers in any number. In every block an empty optional is written as
 // `null`: it does not apply to this kind of run, or was not finite.
 
+/// The file that a training run took its first weights from.
+struct InitialWeightsBlock {
+  std::string path = {};
+  std::string sha256 = {};
+};
+
 struct TaskBlock {
   std::string name = {};
   std::optional<std::string> split_policy = {};
@@ -232,9 +238,10 @@ struct ResultRecord {
   std::optional<double> wall_s = {};
   EnvironmentBlock environment;
   std::vector<std::string> notes = {};
-  std::optional<BoundBlock> bound = {};                 // bench only
-  std::optional<NoiseBlock> noise = {};                 // bench only
-  std::optional<std::vector<ProfileRow>> profile = {};  // `lra bench --profile` only, costliest first
+  std::optional<BoundBlock> bound = {};                     // bench only
+  std::optional<NoiseBlock> noise = {};                     // bench only
+  std::optional<std::vector<ProfileRow>> profile = {};      // `lra bench --profile` only, costliest first
+  std::optional<InitialWeightsBlock> initial_weights = {};  // empty: drawn from the seed
 };
 
 /// All keys of the schema, in its order; `null` where an optional is empty or a number is not finite.

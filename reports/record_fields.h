@@ -30,6 +30,11 @@ void list_fields(auto& archive, BlockOf<AttentionBlock> auto& block) {
   archive("parameters", block.parameters);
 }
 
+void list_fields(auto& archive, BlockOf<InitialWeightsBlock> auto& block) {
+  archive("path", block.path);
+  archive("sha256", block.sha256);
+}
+
 void list_fields(auto& archive, BlockOf<ExecutedLengthBlock> auto& block) {
   archive("mean", block.mean);
   archive("max", block.max);
@@ -208,6 +213,7 @@ void list_fields(auto& archive, BlockOf<ResultRecord> auto& record) {
   archive("bound", record.bound);
   archive("noise", record.noise);
   archive("profile", record.profile);
+  archive("initial_weights", record.initial_weights);
 }
 
 }  // namespace lra::reports

@@ -4,73 +4,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cctype>
-#include <sstream>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "reports/page.h"
 #include "reports/units.h"
 
 namespace lra::reports {
 namespace {
-
-/// The words of `text`; a number and the unit after it stay together ("6.39 MiB,", "(55 %),").
-std::vector<std::string> unbreakable_words(const std::string& text) {
-  std::vector<std::string> words;
-  std::istringstream stream(text);
-  for (std::string word; stream >> word;) {
-    const bool unit_follows = !words.empty() && std::isdigit(static_cast<unsigned char>(words.back().back())) &&
-                              words.back().find_first_not_of("([0123456789.,") == std::string::npos;
-    if (unit_follows) {
-      words.back() += " " + word;
-    } else {
-      words.push_back(word);
-    }
-  }
-  return words;
-}
-
-/// Rows of "label  value", values wrapped at spaces and aligned under each other.
-class Page {
- public:
-  explicit Page(int width) : width_(static_cast<size_t>(std::max(40, width))) {}
-
-  void row(std::string_view label, const std::string& value) {
-    if (value.empty()) return;
-    std::string line = fmt::format("{:<{}}", label, kLabelWidth);
-    bool empty = true;
-    for (const std::string& word : unbreakable_words(value)) {
-      if (!empty && line.size() + 1 + word.size() > width_) {
-        put(line);
-        line.assign(kLabelWidth, ' ');
-        empty = true;
-      }
-      line += (empty ? "" : " ") + word;
-      empty = false;
-    }
-    put(line);
-  }
-
-  void rule() { put(std::string(width_, '-')); }
-
-  const std::string& text() const { return text_; }
-
- private:
-  static constexpr size_t kLabelWidth = 14;
-
-  /// A word longer than the page is cut into lines of its own.
-  void put(std::string line) {
-    while (line.size() > width_) {
-      text_ += line.substr(0, width_) + "\n";
-      line = std::string(kLabelWidth, ' ') + line.substr(width_);
-    }
-    text_ += line + "\n";
-  }
-
-  size_t width_;
-  std::string text_;
-};
 
 std::string spoken(std::string_view name) {
   std::string words(name);
@@ -200,6 +142,9 @@ void model_rows(const ResultRecord& record, Page& page) {
     text += fmt::format(" ({:.3f} x softmax)", *model.parameters_ratio_to_softmax);
   }
   page.row("Model", text);
+  if (record.initial_weights)
+    page.row("", fmt::format("started from {} (SHA-256 {})", record.initial_weights->path,
+                             record.initial_weights->sha256.substr(0, 12)));
   page.row("",
            record.attention.parameters.empty() ? "" : record.attention.name + " " + record.attention.parameters.dump());
 }

@@ -20,11 +20,12 @@ std::string run_report(const ResultRecord& record, int width = kTextWidth);
 
 /// One row a record in the order given: attention, n, mode, batch, steps/s with its uncertainty, tokens/s, MFU, the
 /// share of the bound, arena bytes; then footnotes that say what these are. Names that are too long for `width` columns
-/// are cut, with "~".
+/// are cut, with "~"; where the table does not fit at all, each record is a block of lines.
 std::string bench_table(std::span<const ResultRecord> records, int width = kTextWidth);
 
 /// The profile of one record: a row for each group of kernels, then what lies outside of them and their sums. Empty
-/// when the record has none. Names that are too long for `width` columns are cut, with "~".
+/// when the record has none. Names that are too long for `width` columns are cut, with "~"; below 100 columns, those
+/// that matter least are left out.
 std::string profile_table(const ResultRecord& record, int width = kProfileWidth);
 
 }  // namespace lra::reports

@@ -32,9 +32,13 @@ std::string source_line(const Manifest& manifest) {
   return line;
 }
 
-std::string percent_row(const std::string& name, const std::vector<int64_t>& counts, int64_t examples) {
-  std::string row = fmt::format("{:<12}", name);
-  for (const int64_t count : counts) row += fmt::format(" {:>6.2f}", 100 * share(count, examples));
+constexpr int kColumnWidth = 10;
+
+/// A row of the table: what, and its value in each split.
+template <class Value>
+std::string split_row(const std::string& name, const std::vector<SplitSummary>& splits, const Value& value) {
+  std::string row = fmt::format("{:<10}", name);
+  for (const SplitSummary& split : splits) row += fmt::format(" {:>{}}", value(split), kColumnWidth);
   return row + "\n";
 }
 
@@ -76,22 +80,32 @@ SplitSummary summarize(const Split& split, int num_classes) {
 
 std::string summary_table(const Task& task, const Dataset& dataset) {
   const Manifest& manifest = dataset.manifest();
-  std::string lengths = fmt::format("{:<12} {:>9} {:>12} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}\n", "split",
-                                    "examples", "tokens", "mean", "min", "5 %", "25 %", "50 %", "75 %", "95 %", "max");
-  std::string labels = fmt::format("{:<12}", "label (%)");
-  for (int label = 0; label < dataset.num_classes(); ++label) labels += fmt::format(" {:>6}", label);
-  labels += "\n";
+  std::vector<SplitSummary> splits;
+  std::string table = fmt::format("{:<10}", "split");
   for (const SplitName name : kSplitNames) {
-    const SplitSummary summary = summarize(dataset.split(name), dataset.num_classes());
-    lengths += fmt::format("{:<12} {:>9} {:>12} {:>8.1f}", split_text(name), summary.examples, summary.tokens,
-                           summary.mean_length_tokens);
-    for (const double tokens : summary.length_quantiles_tokens) lengths += fmt::format(" {:>7.0f}", tokens);
-    lengths += "\n";
-    labels += percent_row(std::string(split_text(name)), summary.label_counts, summary.examples);
+    splits.push_back(summarize(dataset.split(name), dataset.num_classes()));
+    table += fmt::format(" {:>{}}", split_text(name), kColumnWidth);
   }
-  std::string text = fmt::format("{} in {}\n{}; {} classes, vocabulary {}, nominal length {} tokens\n\n{}\n{}\n",
+  table += "\n";
+  table += split_row("examples", splits, [](const SplitSummary& split) { return fmt::format("{}", split.examples); });
+  table += split_row("tokens", splits, [](const SplitSummary& split) { return fmt::format("{}", split.tokens); });
+  table +=
+      split_row("mean n", splits, [](const SplitSummary& s) { return fmt::format("{:.1f}", s.mean_length_tokens); });
+  const auto quantile_name = [](double fraction) {
+    return fraction == 0 ? "min n" : fraction == 1 ? "max n" : fmt::format("{:.0f} %", 100 * fraction);
+  };
+  for (size_t q = 0; q < kLengthQuantiles.size(); ++q)
+    table += split_row(quantile_name(kLengthQuantiles[q]), splits, [q](const SplitSummary& split) {
+      return fmt::format("{:.0f}", split.length_quantiles_tokens[q]);
+    });
+  table += "\n";
+  for (int label = 0; label < dataset.num_classes(); ++label)
+    table += split_row(fmt::format("label {}", label), splits, [label](const SplitSummary& split) {
+      return fmt::format("{:.2f} %", 100 * share(split.label_counts[static_cast<size_t>(label)], split.examples));
+    });
+  std::string text = fmt::format("{} in {}\n{}; {} classes, vocabulary {}, nominal length {} tokens\n\n{}\n",
                                  task.facts().full_name, dataset.directory().string(), source_line(manifest),
-                                 dataset.num_classes(), dataset.vocab_size(), manifest.nominal_length, lengths, labels);
+                                 dataset.num_classes(), dataset.vocab_size(), manifest.nominal_length, table);
   for (const ShortcutBaseline& baseline : task.shortcut_baselines(dataset)) {
     text += fmt::format("shortcut {:<14} {:>6.2f} % of test: {}\n", baseline.name, 100 * baseline.accuracy,
                         baseline.explanation);

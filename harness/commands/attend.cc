@@ -138,24 +138,12 @@ void write_parameters(const std::string& path, const AttendResult& result) {
   io::write_safetensors(path, tensors);
 }
 
-template <class T>
-T choose(const std::string& flag, const std::string& text, const std::map<std::string, T>& choices) {
-  const auto found = choices.find(text);
-  if (found != choices.end()) return found->second;
-  std::vector<std::string> known;
-  for (const auto& [name, value] : choices) known.push_back(name);
-  throw UsageError(fmt::format("[attend] {} {}", flag, text), suggest(text, known));
-}
-
 void run_attend(const AttendFlags& flags) {
-  AttendRequest request{
-      .attention = flags.attention,
-      .dtype =
-          choose<engine::Dtype>("--dtype", flags.dtype, {{"f32", engine::Dtype::f32}, {"f64", engine::Dtype::f64}}),
-      .kernels = choose<engine::Kernels>("--kernels", flags.kernels,
-                                         {{"plain", engine::Kernels::plain}, {"fused", engine::Kernels::fused}}),
-      .nominal_length = flags.nominal_length,
-      .seed = flags.seed};
+  AttendRequest request{.attention = flags.attention,
+                        .dtype = flags.dtype == "f64" ? engine::Dtype::f64 : engine::Dtype::f32,
+                        .kernels = flags.kernels == "plain" ? engine::Kernels::plain : engine::Kernels::fused,
+                        .nominal_length = flags.nominal_length,
+                        .seed = flags.seed};
   apply_assignments(flags, request);
   for (const std::string& path : {flags.q, flags.k, flags.v, flags.x})
     if (!path.empty()) request.arguments.push_back(read_float_array(path));
@@ -190,26 +178,40 @@ void run_attend(const AttendFlags& flags) {
 void add_attend_command(CLI::App& app, int&) {
   const auto flags = std::make_shared<AttendFlags>();
   CLI::App* command = app.add_subcommand("attend", "run one mechanism on arrays from .npy files");
-  command->add_option("--attention", flags->attention, "mechanism, see `lra list attention`")->required();
-  command->add_option("--q", flags->q, "queries [h, n, d_head]");
-  command->add_option("--k", flags->k, "keys [h, n, d_head]");
-  command->add_option("--v", flags->v, "values [h, n, d_head]");
-  command->add_option("--x", flags->x, "for mixers: [n, d_model]");
-  command->add_option("--mask", flags->mask, "[n], 1 = real token, 0 = pad (default: all real)");
-  command->add_option("--out", flags->out, "output file")->required();
-  command->add_option("--grad-out", flags->grad_out, "gradient of the output, to be carried back");
-  command->add_option("--grad-q", flags->grad_q, "where the gradient of q goes");
-  command->add_option("--grad-k", flags->grad_k, "where the gradient of k goes");
-  command->add_option("--grad-v", flags->grad_v, "where the gradient of v goes");
-  command->add_option("--grad-x", flags->grad_x, "where the gradient of x goes");
-  command->add_option("--dtype", flags->dtype, "f32 or f64")->capture_default_str();
-  command->add_option("--kernels", flags->kernels, "fused (as in training; f32) or plain")->capture_default_str();
-  command->add_option("--set", flags->assignments, "attention.key=value, repeatable")->expected(1)->take_all();
-  command->add_option("--nominal-length", flags->nominal_length, "the task's length, e.g. cosFormer's M (default: n)");
-  command->add_option("--parameters", flags->parameters, "safetensors with the mechanism's own parameters");
-  command->add_option("--parameters-out", flags->parameters_out, "where these, and their gradients as grad/…, go");
+  command->add_option("--attention", flags->attention, "mechanism, see `lra list attention`")
+      ->type_name(kMechanismType)
+      ->required();
+  command->add_option("--q", flags->q, "queries [h, n, d_head]")->type_name(kFileType);
+  command->add_option("--k", flags->k, "keys [h, n, d_head]")->type_name(kFileType);
+  command->add_option("--v", flags->v, "values [h, n, d_head]")->type_name(kFileType);
+  command->add_option("--x", flags->x, "for mixers: [n, d_model]")->type_name(kFileType);
+  command->add_option("--mask", flags->mask, "[n], 1 = real token, 0 = pad (default: all real)")->type_name(kFileType);
+  command->add_option("--out", flags->out, "output file")->type_name(kFileType)->required();
+  command->add_option("--grad-out", flags->grad_out, "gradient of the output, to be carried back")
+      ->type_name(kFileType);
+  command->add_option("--grad-q", flags->grad_q, "where the gradient of q goes")->type_name(kFileType);
+  command->add_option("--grad-k", flags->grad_k, "where the gradient of k goes")->type_name(kFileType);
+  command->add_option("--grad-v", flags->grad_v, "where the gradient of v goes")->type_name(kFileType);
+  command->add_option("--grad-x", flags->grad_x, "where the gradient of x goes")->type_name(kFileType);
+  add_choice(*command, "--dtype", flags->dtype, {"f32", "f64"}, "of inputs and outputs")->capture_default_str();
+  add_choice(*command, "--kernels", flags->kernels, {"fused", "plain"}, "fused (as in training; f32) or plain")
+      ->capture_default_str();
+  command
+      ->add_option("--set", flags->assignments, "a parameter of the mechanism, as attention.epsilon=1e-6; repeatable")
+      ->type_name(kKeyValueType)
+      ->expected(1)
+      ->take_all();
+  command->add_option("--nominal-length", flags->nominal_length, "the task's length, e.g. cosFormer's M (default: n)")
+      ->type_name(kCountType);
+  command->add_option("--parameters", flags->parameters, "safetensors with the mechanism's own parameters")
+      ->type_name(kFileType);
+  command->add_option("--parameters-out", flags->parameters_out, "where these, and their gradients as grad/…, go")
+      ->type_name(kFileType);
   add_seed_flag(*command, flags->seed, "of parameters that are not given (default: 0)");
-  command->footer("Example:\n  lra attend --attention cosformer --q q.npy --k k.npy --v v.npy --out o.npy");
+  command->footer(
+      "Example:\n  lra attend --attention cosformer --q q.npy --k k.npy --v v.npy --out o.npy\n"
+      "  lra attend --attention softmax --q q.npy --k k.npy --v v.npy --out o.npy --dtype f64 --grad-out go.npy "
+      "--grad-q gq.npy");
   command->callback([flags] { run_attend(*flags); });
 }
 

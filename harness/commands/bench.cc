@@ -1,5 +1,6 @@
 // lra bench: steps/s, tokens/s, MFU and memory of mechanisms over sequence lengths.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +18,7 @@
 #include "harness/noise.h"
 #include "harness/progress.h"
 #include "harness/signals.h"
+#include "harness/terminal.h"
 #include "reports/text_report.h"
 #include "tasks/registry.h"
 
@@ -60,20 +62,9 @@ std::vector<ResolvedConfig> configurations(const BenchFlags& flags, int64_t leng
   return resolved;
 }
 
-/// Reads --profile-by into the options when a profile is asked for. Throws UsageError for an unknown kind of row.
-void choose_profile(BenchFlags& flags) {
-  if (!flags.profile) return;
-  constexpr auto kNames = names_of(ProfileBy{});
-  const auto found = std::find(kNames.begin(), kNames.end(), flags.profile_by);
-  if (found == kNames.end())
-    throw UsageError(fmt::format("[bench] --profile-by {}", flags.profile_by),
-                     suggest(flags.profile_by, {kNames.begin(), kNames.end()}));
-  flags.options.profile_by = static_cast<ProfileBy>(found - kNames.begin());
-}
+constexpr auto kProfileNames = names_of(ProfileBy{});
 
 int run_bench(BenchFlags& flags) {
-  if (flags.mode != "train" && flags.mode != "infer")
-    throw UsageError(fmt::format("[bench] --mode {}", flags.mode), suggest(flags.mode, {"train", "infer"}));
   flags.options.mode = flags.mode == "train" ? Mode::train : Mode::infer;
   flags.options.threads = flags.machine.thread_count();
   flags.options.memory_limit_bytes = flags.machine.memory_limit_bytes();
@@ -86,7 +77,9 @@ int run_bench(BenchFlags& flags) {
 
   if (!std::isfinite(flags.options.min_time_s))
     throw UsageError(fmt::format("[bench] --min-time-s {} is not finite", flags.options.min_time_s), "for example 2");
-  choose_profile(flags);
+  if (flags.profile)
+    flags.options.profile_by = static_cast<ProfileBy>(
+        std::find(kProfileNames.begin(), kProfileNames.end(), flags.profile_by) - kProfileNames.begin());
   Trace trace;
   if (!flags.trace.empty()) flags.options.trace = &trace;
   if (flags.json != "-") require_writable(flags.json);
@@ -111,9 +104,10 @@ int run_bench(BenchFlags& flags) {
   if (flags.json == "-") {
     std::cout << nlohmann::ordered_json{{"results", results}}.dump(2) << "\n";
   } else {
-    std::cout << reports::bench_table(records);
+    std::cout << reports::bench_table(records, table_width());
     for (const reports::ResultRecord& record : records)
-      if (record.profile) std::cout << "\n" << reports::profile_table(record);
+      if (record.profile)
+        std::cout << "\n" << reports::profile_table(record, columns(STDOUT_FILENO, reports::kProfileWidth));
   }
   return kExitOk;
 }
@@ -124,42 +118,59 @@ void add_bench_command(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<BenchFlags>();
   CLI::App* command = app.add_subcommand("bench", "measure speed and memory on full-length random sequences");
   command->add_option("--attention", flags->attentions, "mechanisms, comma-separated; measured interleaved")
+      ->type_name(kMechanismType)
       ->required()
       ->delimiter(',');
-  command->add_option("--length", flags->lengths, "sequence lengths, comma-separated")->required()->delimiter(',');
-  command->add_option("--mode", flags->mode, "train (forward, backward, clipping, optimiser) or infer")
+  command->add_option("--length", flags->lengths, "sequence lengths, comma-separated")
+      ->type_name(kCountType)
+      ->required()
+      ->delimiter(',');
+  add_choice(*command, "--mode", flags->mode, {"train", "infer"},
+             "train (forward, backward, clipping, optimiser) or infer")
       ->capture_default_str();
-  command->add_option("--task", flags->task, "task whose shape is used (default: text, or the first there is)");
-  command->add_option("--preset", flags->preset, "preset (default: small)");
-  command->add_option("--batch", flags->batch, "sequences in a step (default: the preset's)");
-  command->add_option("--dropout", flags->dropout, "all dropout rates; 0 to compare with programs that have none");
-  command->add_option("--set", flags->assignments, "key=value, repeatable")->expected(1)->take_all();
+  command->add_option("--task", flags->task, "task whose shape is used (default: text, or the first there is)")
+      ->type_name(kTaskType);
+  command->add_option("--preset", flags->preset, "preset (default: small)")->type_name(kPresetType);
+  command->add_option("--batch", flags->batch, "sequences in a step (default: the preset's)")->type_name(kCountType);
+  command->add_option("--dropout", flags->dropout, "all dropout rates; 0 to compare with programs that have none")
+      ->type_name(kNumberType);
+  command->add_option("--set", flags->assignments, "any key of `lra train --help-config`, repeatable")
+      ->type_name(kKeyValueType)
+      ->expected(1)
+      ->take_all();
   command
       ->add_option("--warmup-steps", flags->options.warmup_steps,
                    "steps before the timed ones (default: until their times settle, 10 s or 30 steps at most)")
-      ->check(CLI::Range(0, 1000));
+      ->type_name(kCountType)
+      ->check(CLI::Range(0, 1000).description(""));
   command->add_option("--min-steps", flags->options.min_steps, "timed steps at least")
+      ->type_name(kCountType)
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000000));
+      ->check(CLI::Range(1, 1000000).description(""));
   command->add_option("--min-time-s", flags->options.min_time_s, "timed seconds at least")
+      ->type_name(kNumberType)
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(CLI::Range(0.0, 1e6).description(""));
   flags->machine.add_to(*command);
-  command->add_option("--json", flags->json, "write the records to this file (- for standard output)");
+  command->add_option("--json", flags->json, "write the records to this file (- for standard output)")
+      ->type_name(kFileType);
   const CLI::Option* profile =
       command->add_flag("--profile", flags->profile, "after the timed steps, profile every kernel and print a table");
-  const CLI::Option* profile_by =
-      command->add_option("--profile-by", flags->profile_by, "rows of the profile: operation, scope or node")
-          ->capture_default_str();
+  const CLI::Option* profile_by = add_choice(*command, "--profile-by", flags->profile_by,
+                                             {kProfileNames.begin(), kProfileNames.end()}, "rows of the profile")
+                                      ->capture_default_str();
   const CLI::Option* trace =
-      command->add_option("--trace", flags->trace, "write the profile's time line here (chrome://tracing, Perfetto)");
+      command
+          ->add_option("--trace", flags->trace,
+                       "write the profile's time line here, for ui.perfetto.dev or chrome://tracing")
+          ->type_name(kFileType);
   command->footer(
       "Steps of all mechanisms are interleaved, with bursts of sgemm beside them as the yardstick of the MFU.\n"
       "What disturbed them (other load, throttling, drift) is warned of on standard error and noted in the\n"
       "records. Columns are explained under the table.\n\n"
-      "Example:\n  lra bench --attention softmax,linear,cosformer --length 1024,4096 --json bench.json\n"
+      "Example:\n  lra bench --attention softmax,cosformer --length 1024,4096 --json bench.json\n"
       "  lra bench --attention cosformer --length 4096 --profile --profile-by scope\n"
-      "  lra bench --attention cosformer --length 4096 --trace trace.json   (load it in ui.perfetto.dev)\n"
+      "  lra bench --attention cosformer --length 4096 --trace trace.json\n"
       "  lra bench --attention linear --length 1024 --mode infer --warmup-steps 10 --min-steps 50");
   command->callback([flags, profile, profile_by, trace, &exit_code] {
     flags->profile = *profile || *profile_by || *trace;

@@ -1,9 +1,11 @@
 // `lra data`: generates, imports, verifies, describes and exports prepared datasets.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +15,8 @@
 #include "harness/commands/options.h"
 #include "harness/progress.h"
 #include "harness/signals.h"
+#include "harness/terminal.h"
+#include "reports/page.h"
 #include "tasks/dataset.h"
 #include "tasks/export.h"
 #include "tasks/location.h"
@@ -21,6 +25,8 @@
 
 namespace lra::harness {
 namespace {
+
+using nlohmann::ordered_json;
 
 /// The flags of all subcommands; each reads its own.
 struct DataFlags {
@@ -71,12 +77,6 @@ class LazyProgress {
   std::unique_ptr<Progress> bar_;
 };
 
-void print_result(const std::string& text) {
-  if (std::fputs(text.c_str(), stdout) == EOF || std::fflush(stdout) != 0) {
-    throw ResourceError("cannot write to standard output", "check where it is redirected to");
-  }
-}
-
 tasks::ParameterTexts parse_settings(const std::vector<std::string>& settings) {
   tasks::ParameterTexts texts;
   for (const std::string& setting : settings) {
@@ -92,8 +92,20 @@ tasks::ParameterTexts parse_settings(const std::vector<std::string>& settings) {
   return texts;
 }
 
-/// What was made, in one line a script can read.
-void print_dataset(const tasks::Dataset& dataset) {
+ordered_json dataset_json(const tasks::Dataset& dataset) {
+  const tasks::SplitSizes& examples = dataset.manifest().examples;
+  return {{"directory", dataset.directory().string()},
+          {"task", dataset.manifest().task},
+          {"train_examples", examples.train},
+          {"validation_examples", examples.validation},
+          {"test_examples", examples.test},
+          {"disk_bytes", dataset.disk_bytes()},
+          {"dataset_sha256", dataset.manifest().dataset_sha256}};
+}
+
+/// What was made, in one line a script can read, or as JSON.
+void print_dataset(const DataFlags& flags, const tasks::Dataset& dataset) {
+  if (flags.json) return print_result(dataset_json(dataset).dump(2) + "\n");
   const tasks::SplitSizes& examples = dataset.manifest().examples;
   print_result(fmt::format("{}: {} train, {} validation, {} test examples, {} bytes, dataset_sha256 {}\n",
                            dataset.directory().string(), examples.train, examples.validation, examples.test,
@@ -114,7 +126,7 @@ void run_generate(const DataFlags& flags) {
   LazyProgress progress(fmt::format("generate {}", flags.task), "examples");
   task.generate(options, data_dir, progress.reporter());
   progress.finish();
-  print_dataset(tasks::Dataset::open(data_dir, flags.task));
+  print_dataset(flags, tasks::Dataset::open(data_dir, flags.task));
 }
 
 void run_import(const DataFlags& flags) {
@@ -125,7 +137,7 @@ void run_import(const DataFlags& flags) {
   LazyProgress progress(fmt::format("import {}", flags.task), "bytes");
   task.import(options, data_dir, progress.reporter());
   progress.finish();
-  print_dataset(tasks::Dataset::open(data_dir, flags.task));
+  print_dataset(flags, tasks::Dataset::open(data_dir, flags.task));
 }
 
 tasks::Dataset open_dataset(const DataFlags& flags) {
@@ -137,6 +149,11 @@ void run_verify(const DataFlags& flags) {
   LazyProgress progress(fmt::format("verify {}", flags.task), "bytes");
   dataset.verify(progress.reporter());
   progress.finish();
+  if (flags.json) {
+    ordered_json json = dataset_json(dataset);
+    json["arrays_verified"] = dataset.manifest().arrays.size();
+    return print_result(json.dump(2) + "\n");
+  }
   print_result(fmt::format("{}: all {} arrays match dataset.json, dataset_sha256 {}\n", dataset.directory().string(),
                            dataset.manifest().arrays.size(), dataset.manifest().dataset_sha256));
 }
@@ -144,7 +161,8 @@ void run_verify(const DataFlags& flags) {
 void run_info(const DataFlags& flags) {
   const tasks::Task& task = tasks::task_named(flags.task);
   const tasks::Dataset dataset = open_dataset(flags);
-  print_result(flags.json ? tasks::summary_json(task, dataset) : tasks::summary_table(task, dataset));
+  print_result(flags.json ? tasks::summary_json(task, dataset)
+                          : reports::fit(tasks::summary_table(task, dataset), table_width()));
 }
 
 void run_export(const DataFlags& flags) {
@@ -152,20 +170,18 @@ void run_export(const DataFlags& flags) {
   const tasks::SplitName split = tasks::parse_split(flags.split);
   const tasks::Dataset dataset = open_dataset(flags);
   LazyProgress progress(fmt::format("export {} {}", flags.task, flags.split), "examples");
-  std::string written = flags.output;
+  std::vector<std::string> written = {flags.output};
   if (flags.format == "tsv") {
     tasks::export_tsv(task, dataset.split(split), flags.output, progress.reporter());
   } else if (flags.format == "npy") {
     tasks::export_npy(dataset, split, flags.output, progress.reporter());
-    written += "\n" + tasks::labels_path(flags.output).string();
-  } else if (flags.format == "png") {
-    task.export_images(dataset.split(split), flags.output, progress.reporter());
+    written.push_back(tasks::labels_path(flags.output).string());
   } else {
-    throw UsageError(fmt::format("there is no format `{}`", flags.format),
-                     suggest(flags.format, {"tsv", "npy", "png"}));
+    task.export_images(dataset.split(split), flags.output, progress.reporter());
   }
   progress.finish();
-  print_result(written + "\n");
+  if (flags.json) return print_result(ordered_json{{"written", written}}.dump(2) + "\n");
+  print_result(fmt::format("{}\n", fmt::join(written, "\n")));
 }
 
 using Run = void (*)(const DataFlags&);
@@ -175,8 +191,9 @@ CLI::App& add_subcommand(CLI::App& data, const std::shared_ptr<DataFlags>& flags
                          const char* description, const char* example, Run run, int& exit_code) {
   CLI::App& command = *data.add_subcommand(name, description);
   command.footer(std::string("Example:\n  ") + example);
-  command.add_option("task", flags->task, "task, e.g. listops (see `lra list tasks`)")->required();
+  command.add_option("TASK", flags->task, "task, see `lra list tasks`")->type_name(kTaskType)->required();
   add_data_flag(command, flags->data);
+  command.add_flag("--json", flags->json, "print JSON");
   command.callback([flags, run, &exit_code] {
     try {
       run(*flags);
@@ -189,7 +206,8 @@ CLI::App& add_subcommand(CLI::App& data, const std::shared_ptr<DataFlags>& flags
 }
 
 void add_making_flags(CLI::App& command, DataFlags& flags) {
-  command.add_option("--set", flags.settings, "a parameter of the task as key=value, e.g. task.max_length=1000")
+  command.add_option("--set", flags.settings, "a parameter of the task, e.g. task.max_length=1000")
+      ->type_name("TASK.KEY=VALUE")
       ->allow_extra_args(false);
   command.add_flag("--force", flags.force, "replace the dataset that is there");
 }
@@ -199,36 +217,46 @@ void add_making_flags(CLI::App& command, DataFlags& flags) {
 void add_data_command(CLI::App& app, int& exit_code) {
   CLI::App& data = *app.add_subcommand("data", "generate, import, verify, describe and export prepared datasets");
   data.require_subcommand(1);
-  data.footer("Example:\n  lra data generate listops --data DIR");
+  data.footer("Example:\n  lra data generate listops --data DIR\n  lra data info listops --data DIR");
   const auto flags = std::make_shared<DataFlags>();
 
   CLI::App& generate = add_subcommand(data, flags, "generate", "generate a dataset from a seed",
-                                      "lra data generate listops --data DIR --seed 1", run_generate, exit_code);
+                                      "lra data generate listops --data DIR\n  lra data generate listops --data DIR "
+                                      "--force --seed 1 --train 2000 --validation 100 --test 100",
+                                      run_generate, exit_code);
   add_seed_flag(generate, flags->seed, "seed; equal seeds give equal bytes")->capture_default_str();
-  generate.add_option("--threads", flags->threads, "threads; the bytes do not depend on them [every processor]");
-  generate.add_option("--train", flags->train, "examples of the train split [as published]");
-  generate.add_option("--validation", flags->validation, "examples of the validation split [as published]");
-  generate.add_option("--test", flags->test, "examples of the test split [as published]");
+  generate
+      .add_option("--threads", flags->threads, "threads; the bytes do not depend on them (default: every processor)")
+      ->type_name(kCountType);
+  generate.add_option("--train", flags->train, "examples of the train split (default: as published)")
+      ->type_name(kCountType);
+  generate.add_option("--validation", flags->validation, "examples of the validation split (default: as published)")
+      ->type_name(kCountType);
+  generate.add_option("--test", flags->test, "examples of the test split (default: as published)")
+      ->type_name(kCountType);
   add_making_flags(generate, *flags);
 
   CLI::App& import = add_subcommand(data, flags, "import", "convert the official files",
                                     "lra data import listops --from lra_release --data DIR", run_import, exit_code);
-  import.add_option("--from", flags->from, "where the official files were unpacked")->required();
+  import.add_option("--from", flags->from, "where the official files were unpacked")
+      ->type_name(kDirectoryType)
+      ->required();
   add_making_flags(import, *flags);
 
   add_subcommand(data, flags, "verify", "compare every array with its hash", "lra data verify listops --data DIR",
                  run_verify, exit_code);
 
-  CLI::App& info = add_subcommand(data, flags, "info", "sizes, lengths, labels, baselines and hashes",
-                                  "lra data info listops --data DIR --json", run_info, exit_code);
-  info.add_flag("--json", flags->json, "as JSON");
+  add_subcommand(data, flags, "info", "sizes, lengths, labels, baselines and hashes",
+                 "lra data info listops --data DIR --json", run_info, exit_code);
 
   CLI::App& exporting = add_subcommand(data, flags, "export", "write a split for other programs",
                                        "lra data export listops --data DIR --split test --format tsv --output test.tsv",
                                        run_export, exit_code);
-  exporting.add_option("--split", flags->split, "train, validation or test")->required();
-  exporting.add_option("--format", flags->format, "tsv (official text), npy (padded arrays) or png")->required();
-  exporting.add_option("--output", flags->output, "file (png: directory) to write")->required();
+  add_choice(exporting, "--split", flags->split, split_names(), "the examples to write")->required();
+  add_choice(exporting, "--format", flags->format, {"tsv", "npy", "png"},
+             "tsv: official text; npy: padded arrays; png: images")
+      ->required();
+  exporting.add_option("--output", flags->output, "file (png: directory) to write")->type_name(kPathType)->required();
 }
 
 }  // namespace lra::harness

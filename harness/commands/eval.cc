@@ -11,7 +11,9 @@
 #include "harness/commands/options.h"
 #include "harness/examples.h"
 #include "harness/record_builder.h"
+#include "harness/terminal.h"
 #include "harness/trained_run.h"
+#include "reports/page.h"
 #include "reports/statistics.h"
 #include "tasks/location.h"
 
@@ -67,13 +69,13 @@ int run_eval(const EvalFlags& flags) {
     std::cout << json.dump(2) << "\n";
     return kExitOk;
   }
-  std::cout << fmt::format("{} accuracy {:.2f} %  [{:.2f}, {:.2f}]  ({} of {})  loss {:.4f}\n", flags.split,
-                           100 * tally.accuracy(), 100 * interval.low, 100 * interval.high, tally.correct,
-                           tally.examples, tally.loss());
-  if (majority) std::cout << fmt::format("  beside it: majority class {:.2f} %\n", 100 * *majority);
+  std::string text = fmt::format("{} accuracy {:.2f} %  [{:.2f}, {:.2f}]  ({} of {})  loss {:.4f}\n", flags.split,
+                                 100 * tally.accuracy(), 100 * interval.low, 100 * interval.high, tally.correct,
+                                 tally.examples, tally.loss());
+  if (majority) text += fmt::format("  beside it: majority class {:.2f} %\n", 100 * *majority);
   for (const auto& [name, accuracy] : baselines.task.shortcut_baselines)
-    std::cout << fmt::format("  beside it: {} {:.2f} %\n", name, 100 * accuracy);
-  std::cout << "weights " << weights.string() << "\n";
+    text += fmt::format("  beside it: {} {:.2f} %\n", name, 100 * accuracy);
+  std::cout << reports::fit(text + "weights " + weights.string() + "\n", table_width());
   return kExitOk;
 }
 
@@ -82,12 +84,14 @@ int run_eval(const EvalFlags& flags) {
 void add_eval_command(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<EvalFlags>();
   CLI::App* command = app.add_subcommand("eval", "evaluate a run's weights on a split");
-  command->add_option("RUN", flags->run, "run directory")->required();
-  command->add_option("--split", flags->split, "train, validation or test")->capture_default_str();
+  command->add_option("RUN", flags->run, "run directory, as `lra train` prints it")
+      ->type_name(kDirectoryType)
+      ->required();
+  add_choice(*command, "--split", flags->split, split_names(), "the examples to evaluate")->capture_default_str();
   flags->machine.add_to(*command);
   add_data_flag(*command, flags->data);
   command->add_flag("--json", flags->json, "print JSON");
-  command->footer("Example:\n  lra eval runs/listops/cosformer/n2000/…/seed0 --split validation");
+  command->footer("Example:\n  lra eval RUN --data DIR\n  lra eval RUN --data DIR --split validation --json");
   command->callback([flags, &exit_code] { exit_code = run_eval(*flags); });
 }
 

@@ -7,9 +7,11 @@
 #include <nlohmann/json.hpp>
 
 #include "attention/registry.h"
-#include "engine/errors.h"
 #include "harness/commands/command.h"
+#include "harness/commands/options.h"
 #include "harness/presets.h"
+#include "harness/terminal.h"
+#include "reports/page.h"
 #include "tasks/registry.h"
 
 namespace lra::harness {
@@ -45,29 +47,36 @@ ordered_json facts_json(const attention::Mechanism& mechanism) {
           {"parameters", parameters}};
 }
 
+void print(bool json, const ordered_json& all, const reports::Table& table) {
+  std::cout << (json ? all.dump(2) + "\n" : table.text(table_width()));
+}
+
 void list_attention(bool json) {
   ordered_json all = ordered_json::array();
-  if (!json) std::cout << fmt::format("{:<12} {:<18} {:<8} {:<7} {}\n", "name", "time", "length", "causal", "source");
+  reports::Table table({{"name"}, {"time"}, {"length"}, {"causal"}, {"source"}});
   for (const std::string& name : attention::names()) {
     const attention::Mechanism& mechanism = attention::find(name);
     const attention::Facts facts = mechanism.facts();
     all.push_back(facts_json(mechanism));
-    if (json) continue;
-    std::cout << fmt::format("{:<12} {:<18} {:<8} {:<7} {}\n", facts.name, facts.time_complexity,
-                             to_string(facts.length_semantics), facts.causal ? "yes" : "no", facts.citation);
+    table.row({facts.name, facts.time_complexity, std::string(to_string(facts.length_semantics)),
+               facts.causal ? "yes" : "no", facts.citation});
     for (const attention::ParameterSpec& spec : facts.parameters)
-      std::cout << fmt::format(
-          "    attention.{} = {}  {}\n", spec.name,
-          std::visit([](const auto& value) { return fmt::format("{}", value); }, spec.default_value), spec.help);
+      table.remark(fmt::format(
+          "attention.{} = {}: {}", spec.name,
+          std::visit([](const auto& value) { return fmt::format("{}", value); }, spec.default_value), spec.help));
   }
-  if (json) std::cout << all.dump(2) << "\n";
+  print(json, all, table);
 }
 
 void list_tasks(bool json) {
+  constexpr auto kRight = reports::Table::Align::kRight;
   ordered_json all = ordered_json::array();
-  if (!json)
-    std::cout << fmt::format("{:<10} {:>7} {:>8} {:>6} {:>24}  {}\n", "name", "classes", "length", "vocab",
-                             "train/validation/test", "source");
+  reports::Table table({{"name"},
+                        {"classes", kRight},
+                        {"length", kRight},
+                        {"vocab", kRight},
+                        {"train/validation/test", kRight},
+                        {"source"}});
   for (const tasks::Task* task : tasks::all_tasks()) {
     const tasks::TaskFacts& facts = task->facts();
     const tasks::SplitSizes& sizes = facts.default_examples;
@@ -80,23 +89,21 @@ void list_tasks(bool json) {
                    {"inputs_per_example", facts.inputs_per_example},
                    {"supports_generate", facts.supports_generate},
                    {"examples", {{"train", sizes.train}, {"validation", sizes.validation}, {"test", sizes.test}}}});
-    if (!json)
-      std::cout << fmt::format("{:<10} {:>7} {:>8} {:>6} {:>24}  {}\n", facts.name, facts.num_classes,
-                               facts.nominal_length, facts.vocab_size(),
-                               fmt::format("{}/{}/{}", sizes.train, sizes.validation, sizes.test), facts.citation);
+    table.row({facts.name, fmt::format("{}", facts.num_classes), fmt::format("{}", facts.nominal_length),
+               fmt::format("{}", facts.vocab_size()),
+               fmt::format("{}/{}/{}", sizes.train, sizes.validation, sizes.test), facts.citation});
   }
-  if (json) std::cout << all.dump(2) << "\n";
+  print(json, all, table);
 }
 
 void list_preset_table(bool json) {
   ordered_json all = ordered_json::array();
+  reports::Table table({{"name"}, {"tasks"}, {"source"}});
   for (const PresetSummary& preset : list_presets()) {
     all.push_back({{"name", preset.name}, {"citation", preset.citation}, {"tasks", preset.tasks}});
-    if (!json)
-      std::cout << fmt::format("{:<8} tasks: {}\n         {}\n", preset.name, fmt::join(preset.tasks, ", "),
-                               preset.citation);
+    table.row({preset.name, fmt::format("{}", fmt::join(preset.tasks, ", ")), preset.citation});
   }
-  if (json) std::cout << all.dump(2) << "\n";
+  print(json, all, table);
 }
 
 struct ListFlags {
@@ -107,9 +114,7 @@ struct ListFlags {
 void run_list(const ListFlags& flags) {
   if (flags.what == "attention") return list_attention(flags.json);
   if (flags.what == "tasks") return list_tasks(flags.json);
-  if (flags.what == "presets") return list_preset_table(flags.json);
-  throw UsageError(fmt::format("[list] nothing is called `{}`", flags.what),
-                   suggest(flags.what, {"tasks", "attention", "presets"}));
+  list_preset_table(flags.json);
 }
 
 }  // namespace
@@ -117,9 +122,10 @@ void run_list(const ListFlags& flags) {
 void add_list_command(CLI::App& app, int&) {
   const auto flags = std::make_shared<ListFlags>();
   CLI::App* command = app.add_subcommand("list", "show tasks, mechanisms or presets");
-  command->add_option("WHAT", flags->what, "tasks, attention or presets")->required();
+  add_choice(*command, "WHAT", flags->what, {"tasks", "attention", "presets"}, "tasks, attention or presets")
+      ->required();
   command->add_flag("--json", flags->json, "print JSON with every fact");
-  command->footer("Example:\n  lra list attention --json");
+  command->footer("Example:\n  lra list attention\n  lra list tasks --json");
   command->callback([flags] { run_list(*flags); });
 }
 

@@ -8,6 +8,28 @@
 
 namespace lra::harness {
 
+// What an option takes, as help shows it and completions know it; choices are written "fused|plain".
+inline constexpr const char* kTaskType = "TASK";
+inline constexpr const char* kMechanismType = "MECHANISM";
+inline constexpr const char* kPresetType = "PRESET";
+inline constexpr const char* kFileType = "FILE";
+inline constexpr const char* kDirectoryType = "DIR";
+inline constexpr const char* kPathType = "PATH";  // a file or a directory
+inline constexpr const char* kKeyValueType = "KEY=VALUE";
+inline constexpr const char* kCountType = "N";
+inline constexpr const char* kNumberType = "X";
+inline constexpr const char* kBytesType = "BYTES";
+
+/// Adds an option that takes one of `choices`; anything else is refused with near matches.
+CLI::Option* add_choice(CLI::App& command, const std::string& name, std::string& value,
+                        const std::vector<std::string>& choices, const std::string& help);
+
+/// train, validation, test.
+std::vector<std::string> split_names();
+
+/// "fused|plain" -> fused, plain.
+std::vector<std::string> split_choices(const std::string& type);
+
 /// --task, --attention, --preset, --config, --length, --set, --seed.
 struct ConfigFlags {
   ConfigRequest request;

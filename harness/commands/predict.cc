@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "engine/errors.h"
@@ -24,6 +25,7 @@ struct PredictFlags {
   std::string run, weights;
   std::string input, output, labels, gradients;
   std::string dtype = "f32", kernels;
+  bool json = false;
 };
 
 struct Integers {
@@ -107,12 +109,6 @@ void write_prediction(const PredictFlags& flags, const Prediction& prediction, c
 
 /// Throws UsageError for flags that contradict each other.
 void check_flags(const PredictFlags& flags) {
-  const auto choose = [](const std::string& flag, const std::string& text, const std::vector<std::string>& known) {
-    if (std::find(known.begin(), known.end(), text) == known.end())
-      throw UsageError(fmt::format("[predict] {} {}", flag, text), suggest(text, known));
-  };
-  choose("--dtype", flags.dtype, {"f32", "f64"});
-  if (!flags.kernels.empty()) choose("--kernels", flags.kernels, {"plain", "fused"});
   if (flags.dtype == "f64" && flags.kernels == "fused")
     throw UsageError("[predict] --kernels fused has no f64 form", "leave --kernels out: f64 runs the plain kernels");
   if (!flags.gradients.empty() && flags.labels.empty())
@@ -121,6 +117,27 @@ void check_flags(const PredictFlags& flags) {
   if (flags.gradients == flags.output)
     throw UsageError(fmt::format("[predict] --output and --gradients are both {}", flags.output),
                      "give them different names");
+}
+
+void print_prediction(const PredictFlags& flags, const Prediction& prediction, const PredictRequest& request,
+                      int64_t num_classes) {
+  const double accuracy = static_cast<double>(prediction.correct) / static_cast<double>(request.labels.size());
+  if (flags.json) {
+    nlohmann::ordered_json json = {{"examples", static_cast<int64_t>(prediction.logits.size()) / num_classes},
+                                   {"output", flags.output},
+                                   {"loss", nullptr},
+                                   {"accuracy", nullptr},
+                                   {"correct", nullptr}};
+    if (!request.labels.empty()) {
+      json["loss"] = prediction.mean_loss();
+      json["accuracy"] = accuracy;
+      json["correct"] = prediction.correct;
+    }
+    std::cout << json.dump(2) << "\n";
+  } else if (!request.labels.empty()) {
+    std::cout << fmt::format("loss {:.6g}  accuracy {:.2f} %  ({} of {})\n", prediction.mean_loss(), 100 * accuracy,
+                             prediction.correct, request.labels.size());
+  }
 }
 
 void run_predict(const PredictFlags& flags) {
@@ -147,11 +164,7 @@ void run_predict(const PredictFlags& flags) {
   } else {
     write_prediction<float>(flags, prediction, predictor);
   }
-  if (request.labels.empty()) return;
-  const auto total = static_cast<double>(request.labels.size());
-  std::cout << fmt::format("loss {:.6g}  accuracy {:.2f} %  ({} of {})\n", prediction.mean_loss(),
-                           100 * static_cast<double>(prediction.correct) / total, prediction.correct,
-                           request.labels.size());
+  print_prediction(flags, prediction, request, facts.num_classes);
 }
 
 }  // namespace
@@ -159,22 +172,32 @@ void run_predict(const PredictFlags& flags) {
 void add_predict_command(CLI::App& app, int&) {
   const auto flags = std::make_shared<PredictFlags>();
   CLI::App* command = app.add_subcommand("predict", "logits of a run's weights on tokens from a .npy file");
-  command->add_option("RUN", flags->run, "run directory")->required();
-  command->add_option("--input", flags->input, "tokens [examples, n], ids of the task's vocabulary, 0 = pad")
+  command->add_option("RUN", flags->run, "run directory, as `lra train` prints it")
+      ->type_name(kDirectoryType)
       ->required();
-  command->add_option("--output", flags->output, "where the logits [examples, classes] go (.npy)")->required();
-  command->add_option("--labels", flags->labels, "classes [examples]: prints loss and accuracy");
-  command->add_option("--gradients", flags->gradients,
-                      "where the gradients of the mean loss go (safetensors, named as in a checkpoint)");
-  command->add_option("--weights", flags->weights, "safetensors to use instead of the run's weights, f32 or f64");
-  command->add_option("--dtype", flags->dtype, "f32, or f64 (plain kernels; weights widened, results in f64)")
+  command->add_option("--input", flags->input, "tokens [examples, n], ids of the task's vocabulary, 0 = pad")
+      ->type_name(kFileType)
+      ->required();
+  command->add_option("--output", flags->output, "where the logits [examples, classes] go (.npy)")
+      ->type_name(kFileType)
+      ->required();
+  command->add_option("--labels", flags->labels, "classes [examples]: prints loss and accuracy")->type_name(kFileType);
+  command
+      ->add_option("--gradients", flags->gradients,
+                   "where the gradients of the mean loss go (safetensors, named as in a checkpoint)")
+      ->type_name(kFileType);
+  command->add_option("--weights", flags->weights, "safetensors to use instead of the run's weights, f32 or f64")
+      ->type_name(kFileType);
+  add_choice(*command, "--dtype", flags->dtype, {"f32", "f64"}, "f64: plain kernels, weights widened, results in f64")
       ->capture_default_str();
-  command->add_option("--kernels", flags->kernels, "fused or plain (default: as the run was trained)");
+  add_choice(*command, "--kernels", flags->kernels, {"fused", "plain"}, "default: as the run was trained");
   flags->machine.add_to(*command);
+  command->add_flag("--json", flags->json, "print loss and accuracy as JSON");
   command->footer(
-      "The model runs as in evaluation, without dropout; the gradients are those of that form.\n"
-      "Example:\n  lra predict runs/listops/cosformer/n2000/…/seed0 --input tokens.npy --output logits.npy \\\n"
-      "      --labels labels.npy --gradients gradients.safetensors --dtype f64");
+      "The model runs as in evaluation, without dropout; the gradients are those of that form.\n\n"
+      "Example:\n  lra predict RUN --input tokens.npy --output logits.npy\n"
+      "  lra predict RUN --input tokens.npy --output logits.npy --labels labels.npy --gradients gradients.safetensors "
+      "--dtype f64");
   command->callback([flags] { run_predict(*flags); });
 }
 

@@ -3,10 +3,12 @@
 
 #include <iostream>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "attention/registry.h"
 #include "engine/errors.h"
 #include "harness/commands/command.h"
+#include "harness/commands/options.h"
 #include "harness/contract.h"
 #include "harness/examples.h"
 #include "harness/learner.h"
@@ -20,6 +22,7 @@ namespace {
 struct SelftestFlags {
   std::vector<std::string> attentions;
   bool verbose = false;
+  bool json = false;
 };
 
 /// Losses and weights of a short training, to compare over thread counts.
@@ -61,19 +64,32 @@ int run_selftest(const SelftestFlags& flags) {
   const std::vector<std::string> chosen = flags.attentions.empty() ? attention::names() : flags.attentions;
   for (const std::string& name : chosen) attention::find(name);  // refuses unknown names before the work
   int failed = 0, passed = 0;
-  for (const std::string& name : chosen) {
+  nlohmann::ordered_json checks = nlohmann::ordered_json::array();
+  Progress progress("selftest", chosen.size(), "mechanisms");
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const std::string& name = chosen[i];
+    progress.update(i, name);
     std::vector<Finding> findings = check_contract(name);
     findings.push_back(threads_do_not_matter(name));
+    std::string text;
     for (const Finding& finding : findings) {
       (finding.passed ? passed : failed) += 1;
+      checks.push_back({{"attention", name},
+                        {"check", finding.check},
+                        {"passed", finding.passed},
+                        {"detail", finding.detail},
+                        {"repro", finding.repro}});
       if (finding.passed && !flags.verbose) continue;
-      std::cout << fmt::format("{:<4} {} {}: {}\n", finding.passed ? "ok" : "FAIL", name, finding.check,
-                               finding.detail);
-      if (!finding.passed) std::cout << "     repro: " << finding.repro << "\n";
+      text += fmt::format("{:<4} {} {}: {}\n", finding.passed ? "ok" : "FAIL", name, finding.check, finding.detail);
+      if (!finding.passed) text += "     repro: " + finding.repro + "\n";
     }
-    std::cout << fmt::format("{}: {} checks\n", name, findings.size());
+    if (!flags.json) print_result(text + fmt::format("{}: {} checks\n", name, findings.size()));
   }
-  std::cout << fmt::format("{} passed, {} failed\n", passed, failed);
+  progress.update(chosen.size(), fmt::format("{} checks", passed + failed));
+  progress.finish();
+  print_result(flags.json
+                   ? nlohmann::ordered_json{{"passed", passed}, {"failed", failed}, {"checks", checks}}.dump(2) + "\n"
+                   : fmt::format("{} passed, {} failed\n", passed, failed));
   return failed == 0 ? kExitOk : kExitGateFailed;
 }
 
@@ -82,9 +98,12 @@ int run_selftest(const SelftestFlags& flags) {
 void add_selftest_command(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<SelftestFlags>();
   CLI::App* command = app.add_subcommand("selftest", "check kernels, gradients and repeatability on this machine");
-  command->add_option("--attention", flags->attentions, "mechanisms, comma-separated (default: all)")->delimiter(',');
+  command->add_option("--attention", flags->attentions, "mechanisms, comma-separated (default: all)")
+      ->type_name(kMechanismType)
+      ->delimiter(',');
   command->add_flag("--verbose,-v", flags->verbose, "list the checks that passed, too");
-  command->footer("Example:\n  lra selftest --attention cosformer --verbose");
+  command->add_flag("--json", flags->json, "print every check as JSON");
+  command->footer("Example:\n  lra selftest\n  lra selftest --attention cosformer --verbose");
   command->callback([flags, &exit_code] { exit_code = run_selftest(*flags); });
 }
 

@@ -7,10 +7,13 @@
 
 #include "harness/commands/command.h"
 #include "harness/commands/options.h"
+#include "harness/dry_run.h"
 #include "harness/model/model.h"
 #include "harness/progress.h"
 #include "harness/signals.h"
+#include "harness/terminal.h"
 #include "harness/trainer.h"
+#include "reports/page.h"
 #include "reports/text_report.h"
 #include "tasks/location.h"
 #include "tasks/registry.h"
@@ -27,6 +30,8 @@ struct TrainFlags {
   bool force = false;
   bool json = false;
   bool help_config = false;
+  bool dry_run = false;
+  std::string init_from;
 };
 
 void check_task(const ResolvedConfig& resolved, const tasks::Dataset& dataset) {
@@ -37,26 +42,34 @@ void check_task(const ResolvedConfig& resolved, const tasks::Dataset& dataset) {
 
 int run_train(const TrainFlags& flags) {
   if (flags.help_config) {
-    std::cout << config_help();
+    std::cout << reports::fit(config_help(), table_width());
     return kExitOk;
   }
-  const ResolvedConfig resolved = resolve_config(flags.config.value());
+  ConfigRequest request = flags.config.value();
+  request.init_from = flags.init_from;
+  const ResolvedConfig resolved = resolve_config(request);
   tasks::task_named(resolved.config.task.name);  // a configuration file may name another
   attention_parameters(resolved.config);         // refuses bad parameters before the data are opened
   const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), resolved.config.task.name);
   check_task(resolved, dataset);
-  const TrainOutcome outcome = train(resolved, dataset,
-                                     {.out = flags.out,
-                                      .threads = flags.machine.thread_count(),
-                                      .resume = flags.resume,
-                                      .force = flags.force,
-                                      .memory_limit_bytes = flags.machine.memory_limit_bytes()});
+  const TrainOptions options = {.out = flags.out,
+                                .threads = flags.machine.thread_count(),
+                                .resume = flags.resume,
+                                .force = flags.force,
+                                .memory_limit_bytes = flags.machine.memory_limit_bytes()};
+  if (flags.dry_run) {
+    const DryRun run = dry_run(resolved, dataset, options);
+    std::cout << (flags.json ? to_json(run).dump(2) + "\n" : dry_run_report(run, report_width()));
+    return kExitOk;
+  }
+  const TrainOutcome outcome = train(resolved, dataset, options);
   if (outcome.signal != 0) {
     log_line(fmt::format("interrupted after a checkpoint in {}; go on with the same command and --resume",
                          outcome.directory.string()));
     return exit_code_of(outcome.signal);
   }
-  std::cout << (flags.json ? reports::to_json(outcome.record).dump(2) + "\n" : reports::run_report(outcome.record));
+  std::cout << (flags.json ? reports::to_json(outcome.record).dump(2) + "\n"
+                           : reports::run_report(outcome.record, report_width()));
   std::cout << std::flush;
   log_line(fmt::format("run directory: {}", outcome.directory.string()));
   return outcome.record.status == reports::RunStatus::kDiverged ? kExitRunFailed : kExitOk;
@@ -70,14 +83,27 @@ void add_train_command(CLI::App& app, int& exit_code) {
   flags->config.add_to(*command);
   flags->machine.add_to(*command);
   add_data_flag(*command, flags->data);
-  command->add_option("--out", flags->out, "where run directories go")->capture_default_str();
+  command->add_option("--out", flags->out, "where run directories go")
+      ->type_name(kDirectoryType)
+      ->capture_default_str();
   CLI::Option* resume = command->add_flag("--resume", flags->resume, "go on from the last checkpoint, bit for bit");
   command->add_flag("--force", flags->force, "start afresh where a run already is")->excludes(resume);
-  command->add_flag("--json", flags->json, "print the record as JSON instead of the report");
+  command
+      ->add_option("--init-from", flags->init_from,
+                   "start from the weights of this run directory or safetensors file, with a fresh optimiser")
+      ->type_name(kPathType);
+  command->add_flag("--dry-run", flags->dry_run,
+                    "show what would run: configuration, data, memory, time; train and write nothing");
+  command->add_flag("--json", flags->json, "print the record (or the dry run) as JSON instead of the report");
   command->add_flag("--help-config", flags->help_config, "list every configuration key and exit");
   command->footer(
+      "Later sources win: the preset, --config, --set, then --length, --seed and --init-from. A run's config.json\n"
+      "given to --config repeats the run.\n\n"
       "Example:\n  lra train --task listops --attention cosformer --preset small --data DIR\n"
-      "  lra train --task listops --attention softmax --set train.steps=300 --set train.eval_every=100");
+      "  lra train --task listops --attention softmax --preset tiny --data DIR --dry-run\n"
+      "  lra train --task listops --attention softmax --data DIR --set train.steps=300 --set train.eval_every=100\n"
+      "  lra train --config RUN/config.json --data DIR --seed 1\n"
+      "  lra train --config RUN/config.json --data DIR --init-from RUN --set train.steps=200");
   command->callback([flags, &exit_code] { exit_code = run_train(*flags); });
 }
 

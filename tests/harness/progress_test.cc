@@ -12,6 +12,7 @@
 namespace lra::harness {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -28,7 +29,7 @@ const ProgressState kHalfWay = {.label = "train",
 TEST(FormatBar, ShowsShareRateAndRemainingTime) {
   const std::string bar = format_bar(kHalfWay, 100);
   EXPECT_THAT(bar, StartsWith("train [====="));
-  EXPECT_THAT(bar, HasSubstr(" 50 %  250/500 steps  10 steps/s  ETA 25.0 s  loss 1.70"));
+  EXPECT_THAT(bar, HasSubstr(" 50 %  250/500 steps  10 steps/s  loss 1.70  elapsed 20.0 s  ETA 25.0 s"));
   EXPECT_LE(bar.size(), 100u);
 }
 
@@ -36,6 +37,17 @@ TEST(FormatBar, NeverExceedsTheWidth) {
   ProgressState state = kHalfWay;
   state.note = std::string(200, 'x');
   for (const int width : {20, 40, 60, 80, 200}) EXPECT_LE(format_bar(state, width).size(), static_cast<size_t>(width));
+}
+
+TEST(FormatBar, SaysWholePartsInANarrowWindow) {
+  ProgressState state = kHalfWay;
+  state.label = "listops cosformer";
+  state.note = "loss 1.703  402 k tokens/s  val 36.2 %";
+  EXPECT_EQ(format_bar(state, 39), " 50 %  loss 1.703  ETA 25.0 s");
+  EXPECT_EQ(format_bar(state, 44), " 50 %  250/500 steps  loss 1.703  ETA 25.0 s");
+  EXPECT_EQ(format_bar(state, 15), " 50 %");
+  EXPECT_THAT(format_bar(state, 160),
+              AllOf(StartsWith("listops cosformer [==="), EndsWith("val 36.2 %  elapsed 20.0 s  ETA 25.0 s")));
 }
 
 TEST(FormatBar, CopesWithNothingDoneWithTooMuchAndWithAnUnknownTotal) {
@@ -47,7 +59,8 @@ TEST(FormatBar, CopesWithNothingDoneWithTooMuchAndWithAnUnknownTotal) {
 TEST(FormatProgressLine, GivesSlowWorkATimeForEach) {
   ProgressState state = kHalfWay;
   state.elapsed_s = 4000;
-  EXPECT_THAT(format_progress_line(state), HasSubstr("train: 250/500 steps (50 %)  20.0 s per steps  ETA 1 h 23 m"));
+  EXPECT_THAT(format_progress_line(state),
+              HasSubstr("train: 250/500 steps (50 %)  20.0 s per step  loss 1.70  elapsed 1 h 06 m  ETA 1 h 23 m"));
 }
 
 TEST(Progress, WritesPlainLinesWhereThereIsNoTerminal) {

@@ -19,6 +19,7 @@ std::string violations(const Json& record) { return testing::violations_of_schem
 /// Keys that came after version 1 was first published: always written, but older records lack them.
 const std::set<std::string> kLaterKeys = {"/bound",
                                           "/noise",
+                                          "/initial_weights",
                                           "/profile",
                                           "/speed/steady_state",
                                           "/speed/start_up_s",

@@ -1,0 +1,83 @@
+#include "harness/run_inputs.h"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "engine/errors.h"
+#include "harness/initial_weights.h"
+#include "harness/model/model.h"
+#include "harness/run_directory.h"
+
+namespace lra::harness {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Validation is the test split under the `paper` policy where a task has none of its own.
+const tasks::Split& validation_split(const tasks::Dataset& dataset) {
+  return dataset.validation().size() > 0 ? dataset.validation() : dataset.test();
+}
+
+void add_lengths(const Examples& examples, std::vector<int64_t>& lengths) {
+  for (int64_t i = 0; i < examples.size(); ++i) lengths.push_back(examples.length(i));
+}
+
+}  // namespace
+
+ResolvedConfig completed(const ResolvedConfig& resolved) {
+  ResolvedConfig complete = resolved;
+  complete_attention_parameters(complete.config);
+  settle_initial_weights(complete.config);
+  return complete;
+}
+
+RunInputs::RunInputs(const TrainConfig& config, const tasks::Dataset& dataset, const fs::path& out)
+    : config_hash(harness::config_hash(config, dataset.manifest().dataset_sha256)),
+      directory(run_directory(out, {.task = config.task.name,
+                                    .attention = config.attention.name,
+                                    .sequence_length = config.sequence_length,
+                                    .config_hash = config_hash,
+                                    .seed = config.seed})),
+      train(dataset.train(), config.sequence_length),
+      validation(validation_split(dataset), config.sequence_length),
+      test(dataset.test(), config.sequence_length) {
+  for (const tasks::SplitName split : tasks::kSplitNames) require_known_tokens(dataset, split);
+  if (train.size() == 0 || test.size() == 0)
+    throw UsageError(fmt::format("[train] the data set in {} has {} train and {} test examples",
+                                 dataset.directory().string(), train.size(), test.size()),
+                     "prepare one with both (`lra data info` shows what is there)");
+}
+
+std::vector<int64_t> RunInputs::train_lengths() const {
+  std::vector<int64_t> lengths;
+  add_lengths(train, lengths);
+  return lengths;
+}
+
+std::vector<int64_t> RunInputs::evaluated_lengths() const {
+  std::vector<int64_t> lengths;
+  add_lengths(validation, lengths);
+  add_lengths(test, lengths);
+  return lengths;
+}
+
+std::optional<reports::ResultRecord> RunInputs::settle_earlier_run(bool resume, bool force) const {
+  const bool finished = fs::exists(result_file()), started = fs::exists(last_checkpoint());
+  if (force) return std::nullopt;
+  if (finished && resume) {
+    try {
+      return reports::record_from_json(read_json(result_file()));
+    } catch (const reports::RecordError& error) {
+      throw DataError(fmt::format("[train] {}: {}", result_file().string(), error.what()),
+                      "remove the file and run again with --resume: the checkpoint is still there");
+    }
+  }
+  if ((finished || started) && !resume)
+    throw UsageError(
+        fmt::format("[train] {} already holds a {} run", directory.string(), finished ? "finished" : "started"),
+        "--resume goes on with it (or reports it again), --force starts afresh and replaces it");
+  return std::nullopt;
+}
+
+}  // namespace lra::harness
