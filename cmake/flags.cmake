@@ -33,6 +33,10 @@ if(LRA_SANITIZE)
                                              -fno-omit-frame-pointer)
   target_link_options(lra_flags INTERFACE -fsanitize=address,undefined)
 endif()
+if(LRA_SANITIZE_THREADS)
+  target_compile_options(lra_flags INTERFACE -fsanitize=thread -fno-omit-frame-pointer)
+  target_link_options(lra_flags INTERFACE -fsanitize=thread)
+endif()
 target_include_directories(lra_flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
 
 # The record keeps the flags a binary was built with.

@@ -172,7 +172,9 @@ AttendResult attend(const AttendRequest& request) {
   }
   for (const auto& [name, value] : request.parameter_values)
     if (std::none_of(own.list().begin(), own.list().end(),
-                     [&](const engine::Parameter& p) { return p.name == name && p.shape == value.shape; }))
+                     [&, &name = name, &value = value](const engine::Parameter& p) {
+                       return p.name == name && p.shape == value.shape;
+                     }))
       throw UsageError(
           fmt::format("[attend] {} has no parameter {} of shape {}", request.attention, name, value.shape.to_string()),
           "--parameters-out writes a file with the names and shapes it expects");

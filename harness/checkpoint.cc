@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/errors.h"
+#include "engine/io/json.h"
 #include "engine/io/sha256.h"
 
 namespace lra::harness {
@@ -50,12 +51,18 @@ nlohmann::json tally_json(const Tally& tally) {
           {"executed_tokens", tally.executed_tokens}};
 }
 
+int64_t count_at(const nlohmann::json& json, const char* key) {
+  const auto count = io::integer_at<int64_t>(json, key);
+  if (count < 0) io::refuse_json<nlohmann::json>(fmt::format("`{}` is {}, below 0", key, count));
+  return count;
+}
+
 Tally tally_from(const nlohmann::json& json) {
   return {.loss_sum = json.at("loss_sum"),
-          .correct = json.at("correct"),
-          .examples = json.at("examples"),
-          .tokens = json.at("tokens"),
-          .executed_tokens = json.at("executed_tokens")};
+          .correct = count_at(json, "correct"),
+          .examples = count_at(json, "examples"),
+          .tokens = count_at(json, "tokens"),
+          .executed_tokens = count_at(json, "executed_tokens")};
 }
 
 nlohmann::json state_json(const RunState& state) {
@@ -74,9 +81,9 @@ nlohmann::json state_json(const RunState& state) {
 }
 
 RunState state_from(const nlohmann::json& json) {
-  return {.step = json.at("step"),
-          .metrics_bytes = json.at("metrics_bytes"),
-          .best = {.step = json.at("best").at("step"),
+  return {.step = count_at(json, "step"),
+          .metrics_bytes = io::integer_at<uint64_t>(json, "metrics_bytes"),
+          .best = {.step = count_at(json.at("best"), "step"),
                    .accuracy = json.at("best").at("accuracy"),
                    .loss = json.at("best").at("loss")},
           .last_validation_accuracy = json.at("last_validation_accuracy"),
@@ -85,8 +92,8 @@ RunState state_from(const nlohmann::json& json) {
           .since_evaluation = tally_from(json.at("since_evaluation")),
           .last_window = tally_from(json.at("last_window")),
           .all = tally_from(json.at("all")),
-          .model_flops = json.at("model_flops"),
-          .longest_rows = json.at("longest_rows"),
+          .model_flops = count_at(json, "model_flops"),
+          .longest_rows = count_at(json, "longest_rows"),
           .wall_s = json.at("wall_s")};
 }
 
@@ -129,7 +136,7 @@ void require_configuration(const io::SafetensorsFile& file, const std::string& c
 RunState read_state(const io::SafetensorsFile& file) {
   const std::string text = metadata_of(file, "state");
   try {
-    return state_from(nlohmann::json::parse(text));
+    return state_from(io::parse_json<nlohmann::json>(text));
   } catch (const nlohmann::json::exception& error) {
     throw DataError(fmt::format("[checkpoint] {}: damaged state: {}", file.path().string(), error.what()),
                     "start again with --force");

@@ -10,6 +10,7 @@
 #include <set>
 
 #include "engine/errors.h"
+#include "engine/io/json.h"
 #include "engine/io/sha256.h"
 
 namespace lra::harness {
@@ -75,8 +76,12 @@ Json parse_for(const ConfigField& field, const std::string& text) {
 Json parse_parameter(const std::string& text) {
   Json number = parse_number(text);  // takes nan and inf, to be refused by name
   if (!number.is_null()) return number;
-  Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  return json.is_discarded() || json.is_object() || json.is_null() ? Json(text) : json;
+  try {
+    Json json = io::parse_json<Json>(text);
+    return json.is_object() || json.is_null() ? Json(text) : json;
+  } catch (const Json::exception&) {
+    return text;
+  }
 }
 
 void flatten_into(const Json& object, const std::string& prefix, std::vector<std::pair<std::string, Json>>& pairs) {

@@ -122,6 +122,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);  // `lra … | head` ends quietly
+  std::signal(SIGXFSZ, SIG_IGN);  // above `ulimit -f`, writing fails with an error that can be told
   try {
     return run(argc, argv);
   } catch (const Error& error) {

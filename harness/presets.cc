@@ -10,6 +10,7 @@
 #include "engine/embedded.h"
 #include "engine/errors.h"
 #include "engine/io/file.h"
+#include "engine/io/json.h"
 #include "engine/io/sha256.h"
 
 namespace lra::embedded {
@@ -177,7 +178,7 @@ class RepeatedKeys {
 Json parse_strict_json(const std::string& text, const std::string& where) {
   RepeatedKeys repeated(where);
   try {
-    return Json::parse(
+    return io::parse_json<Json>(
         text, [&](int depth, Json::parse_event_t event, Json& parsed) { return repeated(depth, event, parsed); });
   } catch (const Json::exception& error) {
     throw UsageError(fmt::format("{}: not valid JSON: {}", where, error.what()), "mend the file at that place");

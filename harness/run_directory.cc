@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/errors.h"
+#include "engine/io/json.h"
 
 namespace lra::harness {
 namespace {
@@ -57,7 +58,7 @@ void write_json(const std::filesystem::path& path, const Json& json) {
 Json read_json(const std::filesystem::path& path) {
   const std::string text = io::read_text_file(path);
   try {
-    return Json::parse(text);
+    return io::parse_json<Json>(text);
   } catch (const Json::exception& error) {
     throw DataError(fmt::format("{}: not valid JSON: {}", path.string(), error.what()),
                     "the file was changed by hand or cut short; remove it and repeat the run with --force");

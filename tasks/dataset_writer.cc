@@ -48,8 +48,8 @@ DatasetWriter::DatasetWriter(const fs::path& data_dir, Manifest manifest, bool f
     : data_dir_(data_dir),
       manifest_(std::move(manifest)),
       target_(data_dir / manifest_.task),
-      temporary_(data_dir / fmt::format(".{}.tmp", manifest_.task)),
-      previous_(data_dir / fmt::format(".{}.previous", manifest_.task)) {
+      previous_(data_dir / fmt::format(".{}.previous", manifest_.task)),
+      draft_{.path = data_dir / fmt::format(".{}.tmp", manifest_.task)} {
   refuse_existing_dataset(data_dir_, manifest_.task, force);
   io::create_directories(data_dir_);
   lock_ = std::make_unique<io::DirectoryLock>(data_dir_, fmt::format("the dataset `{}`", manifest_.task),
@@ -57,9 +57,9 @@ DatasetWriter::DatasetWriter(const fs::path& data_dir, Manifest manifest, bool f
   refuse_or_prepare(force);
   const io::NpyType token_type = manifest_.token_type == TokenType::kUint8 ? io::NpyType::kUint8 : io::NpyType::kUint16;
   for (const SplitName name : kSplitNames) {
-    splits_.push_back({io::NpyStreamWriter(temporary_ / array_file(name, "tokens"), token_type),
-                       io::NpyStreamWriter(temporary_ / array_file(name, "offsets"), io::NpyType::kUint64),
-                       io::NpyStreamWriter(temporary_ / array_file(name, "labels"), io::NpyType::kUint8)});
+    splits_.push_back({io::NpyStreamWriter(draft_.path / array_file(name, "tokens"), token_type),
+                       io::NpyStreamWriter(draft_.path / array_file(name, "offsets"), io::NpyType::kUint64),
+                       io::NpyStreamWriter(draft_.path / array_file(name, "labels"), io::NpyType::kUint8)});
     constexpr uint64_t kFirstOffset = 0;
     splits_.back().offsets.append(std::span(&kFirstOffset, 1));
   }
@@ -77,16 +77,18 @@ void DatasetWriter::refuse_or_prepare(bool force) {
       rename_or_throw(previous_, target_);
     }
   }
-  remove_tree(temporary_);
+  remove_tree(draft_.path);
   refuse_existing_dataset(data_dir_, manifest_.task, force);
-  io::create_directories(temporary_);
+  io::create_directories(draft_.path);
+  draft_.is_ours = true;
 }
 
-DatasetWriter::~DatasetWriter() {
-  splits_.clear();
+DatasetWriter::Draft::~Draft() {
   std::error_code error;
-  if (!is_published_ && lock_) fs::remove_all(temporary_, error);
+  if (is_ours) fs::remove_all(path, error);
 }
+
+DatasetWriter::~DatasetWriter() = default;
 
 template <class T>
 void DatasetWriter::add(SplitName split, std::span<const T> tokens) {
@@ -122,11 +124,11 @@ fs::path DatasetWriter::finish() {
   for (const SplitName name : kSplitNames) {
     for (const char* what : {"tokens", "offsets", "labels"}) {
       const std::string file = array_file(name, what);
-      manifest_.arrays[file] = {io::sha256_file(temporary_ / file), fs::file_size(temporary_ / file)};
+      manifest_.arrays[file] = {io::sha256_file(draft_.path / file), fs::file_size(draft_.path / file)};
     }
   }
   manifest_.dataset_sha256 = dataset_hash(manifest_.arrays);
-  io::write_file_atomically(temporary_ / kManifestFile, manifest_text(manifest_));
+  io::write_file_atomically(draft_.path / kManifestFile, manifest_text(manifest_));
   publish();
   return target_;
 }
@@ -134,21 +136,21 @@ fs::path DatasetWriter::finish() {
 void DatasetWriter::publish() {
   std::error_code error;
   if (!fs::exists(target_, error) || fs::is_empty(target_, error)) {
-    rename_or_throw(temporary_, target_);
-    is_published_ = true;
+    rename_or_throw(draft_.path, target_);
+    draft_.is_ours = false;
     io::sync_directory(data_dir_);
     return;
   }
-  if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) == 0) {
-    is_published_ = true;
+  if (::renameat2(AT_FDCWD, draft_.path.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) == 0) {
+    draft_.is_ours = false;
     io::sync_directory(data_dir_);
-    remove_tree(temporary_);  // now the earlier dataset
+    remove_tree(draft_.path);  // now the earlier dataset
     return;
   }
   // The file system cannot exchange two names. Killed between the two renames, the next writer puts `previous_` back.
   rename_or_throw(target_, previous_);
-  rename_or_throw(temporary_, target_);
-  is_published_ = true;
+  rename_or_throw(draft_.path, target_);
+  draft_.is_ours = false;
   io::sync_directory(data_dir_);
   remove_tree(previous_);
 }

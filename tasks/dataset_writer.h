@@ -49,6 +49,13 @@ class DatasetWriter {
     uint64_t sequences = 0;
   };
 
+  /// The temporary directory: removed with the writer, also where its constructor throws.
+  struct Draft {
+    std::filesystem::path path;
+    bool is_ours = false;  // made under the lock and not published
+    ~Draft();
+  };
+
   void refuse_or_prepare(bool force);
   template <class T>
   void add(SplitName split, std::span<const T> tokens);
@@ -57,11 +64,10 @@ class DatasetWriter {
   std::filesystem::path data_dir_;
   Manifest manifest_;
   std::filesystem::path target_;
-  std::filesystem::path temporary_;
   std::filesystem::path previous_;  // where the earlier dataset waits if the two cannot be exchanged in one step
   std::unique_ptr<io::DirectoryLock> lock_;
+  Draft draft_;
   std::vector<SplitWriters> splits_;
-  bool is_published_ = false;
 };
 
 /// Throws what the constructor of DatasetWriter would throw for an existing dataset: a check before long work.

@@ -6,6 +6,7 @@
 
 #include "engine/errors.h"
 #include "engine/io/file.h"
+#include "engine/io/json.h"
 #include "engine/io/sha256.h"
 
 namespace lra::tasks {
@@ -32,36 +33,44 @@ DatasetSource parse_source(const ordered_json& json) {
   DatasetSource source;
   source.kind = json.at("kind").get<std::string>();
   for (const auto& [name, value] : json.items()) {
-    if (value.is_number_integer()) source.counts[name] = value.get<int64_t>();
+    if (value.is_number_integer()) source.counts[name] = io::integer_of<int64_t>(value, name);
   }
   if (json.contains("files")) source.file_sha256 = json["files"].get<std::map<std::string, std::string>>();
   return source;
 }
 
-ParameterValue parse_parameter(const ordered_json& json) {
-  if (json.is_number_integer()) return json.get<int64_t>();
+ParameterValue parse_parameter(const std::string& name, const ordered_json& json) {
+  if (json.is_number_integer()) return io::integer_of<int64_t>(json, name);
   if (json.is_number()) return json.get<double>();
   return json.get<std::string>();
+}
+
+TokenType parse_token_type(const std::string& name) {
+  if (name == "uint8") return TokenType::kUint8;
+  if (name == "uint16") return TokenType::kUint16;
+  io::refuse_json<ordered_json>(fmt::format("token_type `{}` is neither uint8 nor uint16", name));
 }
 
 Manifest parse(const ordered_json& json) {
   Manifest manifest;
   manifest.task = json.at("task").get<std::string>();
   manifest.source = parse_source(json.at("source"));
-  for (const auto& [name, value] : json.at("parameters").items()) manifest.parameters[name] = parse_parameter(value);
-  if (!json.at("seed").is_null()) manifest.seed = json["seed"].get<uint64_t>();
+  for (const auto& [name, value] : json.at("parameters").items()) {
+    manifest.parameters[name] = parse_parameter(name, value);
+  }
+  if (!json.at("seed").is_null()) manifest.seed = io::integer_at<uint64_t>(json, "seed");
   manifest.vocabulary = json.at("vocabulary").get<std::vector<std::string>>();
-  manifest.num_classes = json.at("num_classes").get<int>();
-  manifest.nominal_length = json.at("nominal_length").get<int64_t>();
-  manifest.inputs_per_example = json.at("inputs_per_example").get<int>();
-  manifest.token_type = json.at("token_type").get<std::string>() == "uint16" ? TokenType::kUint16 : TokenType::kUint8;
+  manifest.num_classes = io::integer_at<int>(json, "num_classes");
+  manifest.nominal_length = io::integer_at<int64_t>(json, "nominal_length");
+  manifest.inputs_per_example = io::integer_at<int>(json, "inputs_per_example");
+  manifest.token_type = parse_token_type(json.at("token_type").get<std::string>());
   for (const SplitName name : kSplitNames) {
     const ordered_json& split = json.at("splits").at(std::string(split_text(name)));
-    manifest.examples[name] = split.at("examples").get<int64_t>();
-    manifest.tokens[name] = split.at("tokens").get<int64_t>();
+    manifest.examples[name] = io::integer_at<int64_t>(split, "examples");
+    manifest.tokens[name] = io::integer_at<int64_t>(split, "tokens");
   }
   for (const auto& [name, file] : json.at("arrays").items()) {
-    manifest.arrays[name] = {file.at("sha256").get<std::string>(), file.at("bytes").get<uint64_t>()};
+    manifest.arrays[name] = {file.at("sha256").get<std::string>(), io::integer_at<uint64_t>(file, "bytes")};
   }
   manifest.dataset_sha256 = json.at("dataset_sha256").get<std::string>();
   return manifest;
@@ -129,8 +138,8 @@ Manifest read_manifest(const std::filesystem::path& path) {
   const std::string hint = "the file was altered or damaged; generate or import the dataset again with --force";
   Manifest manifest;
   try {
-    const ordered_json json = ordered_json::parse(text);
-    if (const int version = json.at("schema_version").get<int>(); version != kDatasetSchemaVersion) {
+    const auto json = io::parse_json<ordered_json>(text);
+    if (const int version = io::integer_at<int>(json, "schema_version"); version != kDatasetSchemaVersion) {
       throw DataError(fmt::format("`{}` has schema_version {}; this program reads {}", path.string(), version,
                                   kDatasetSchemaVersion),
                       "generate or import the dataset again with --force, or use the program that wrote it");

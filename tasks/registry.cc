@@ -24,15 +24,14 @@ std::map<std::string, Entry, std::less<>>& entries() {
 
 }  // namespace
 
-TaskRegistration::TaskRegistration(std::unique_ptr<Task> task, std::source_location where) {
+TaskRegistration::TaskRegistration(std::unique_ptr<Task> task, const char* file) {
   const std::string name = task->facts().name;
   const auto [entry, is_new] = entries().try_emplace(name);
   if (!is_new) {  // nothing can catch an exception before main
-    fmt::print(stderr, "lra: the task `{}` is registered twice, in {} and in {}\n", name, entry->second.file,
-               where.file_name());
+    fmt::print(stderr, "lra: the task `{}` is registered twice, in {} and in {}\n", name, entry->second.file, file);
     std::abort();
   }
-  entry->second = {std::move(task), where.file_name()};
+  entry->second = {std::move(task), file};
 }
 
 std::vector<const Task*> all_tasks() {

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <memory>
-#include <source_location>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +14,7 @@ namespace lra::tasks {
 /// Registers a task while the program starts. Two tasks of one name end the program with a message naming both files.
 class TaskRegistration {
  public:
-  explicit TaskRegistration(std::unique_ptr<Task> task, std::source_location where = std::source_location::current());
+  explicit TaskRegistration(std::unique_ptr<Task> task, const char* file = __builtin_FILE());
 };
 
 /// All tasks, sorted by name.

@@ -25,14 +25,15 @@ constexpr int kPanelVectors = 2;
 constexpr int64_t kVectorLanes = kVectorBytes / 4;
 
 using Vector = float __attribute__((vector_size(kVectorBytes)));
-using UnalignedVector = float __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
+// The attributes belong to the name: after `float`, Clang takes its alignment from the vector all the same.
+using UnalignedVector __attribute__((vector_size(kVectorBytes), aligned(4), may_alias)) = float;
 
-/// Vector number v of a row.
-inline const UnalignedVector& at(const float* row, int64_t v) {
+/// Vector number v of a row. By value: as a reference it becomes an aligned one again in Clang's conditional operator.
+inline Vector load(const float* row, int64_t v) {
   return *reinterpret_cast<const UnalignedVector*>(row + v * kVectorLanes);
 }
-inline UnalignedVector& at(float* row, int64_t v) {
-  return *reinterpret_cast<UnalignedVector*>(row + v * kVectorLanes);
+inline void store(float* row, int64_t v, Vector value) {
+  *reinterpret_cast<UnalignedVector*>(row + v * kVectorLanes) = value;
 }
 
 /// Sums over k in registers: acc[i][v] += a(i, k) b(k, v), with a in either order of storage.
@@ -45,13 +46,13 @@ inline void multiply_registers(int64_t depth, const float* a, int64_t a_row_stri
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int v = 0; v < kVectors; ++v) {
-      sums[i][v] = kAccumulate ? at(c + i * c_row_stride, v) : kBias ? at(bias, v) : Vector{};
+      sums[i][v] = kAccumulate ? load(c + i * c_row_stride, v) : kBias ? load(bias, v) : Vector{};
     }
   }
   for (int64_t t = 0; t < depth; ++t) {
     Vector column[kVectors];
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) column[v] = at(b + t * b_row_stride, v);
+    for (int v = 0; v < kVectors; ++v) column[v] = load(b + t * b_row_stride, v);
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) {
       const float factor = kTransposeA ? a[t * a_row_stride + i] : a[i * a_row_stride + t];
@@ -62,7 +63,7 @@ inline void multiply_registers(int64_t depth, const float* a, int64_t a_row_stri
 #pragma GCC unroll 16
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
-    for (int v = 0; v < kVectors; ++v) at(c + i * c_row_stride, v) = sums[i][v];
+    for (int v = 0; v < kVectors; ++v) store(c + i * c_row_stride, v, sums[i][v]);
   }
 }
 
