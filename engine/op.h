@@ -63,6 +63,7 @@ class Kernel {
 };
 
 /// What a kernel is made for: layouts (the views' `data` is null), and which outputs to add to instead of overwriting.
+/// Only the last axis is sure to be contiguous: rows may lie apart, and planes [h, rows, d] side by side in each row.
 struct KernelRequest {
   std::span<const View> inputs;
   std::span<const View> outputs;

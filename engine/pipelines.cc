@@ -33,6 +33,19 @@ class PipelineHazards {
     return true;
   }
 
+  /// Whether a step could as well run before all of them.
+  bool is_independent_of(const Step& step) const {
+    for (const Place& place : step.inputs)
+      if (place.base == Base::arena && written_.contains(place.index)) return false;
+    for (const Place& place : step.outputs) {
+      if (place.base == Base::gradient && summed_gradients_.contains(place.byte_offset)) return false;
+      if (place.base == Base::arena &&
+          (written_.contains(place.index) || read_rows_.contains(place.index) || read_whole_.contains(place.index)))
+        return false;
+    }
+    return true;
+  }
+
   void join(const Step& step) {
     for (size_t i = 0; i < step.inputs.size(); ++i) {
       if (step.inputs[i].base != Base::arena) continue;
@@ -43,6 +56,7 @@ class PipelineHazards {
       }
     }
     for (size_t i = 0; i < step.outputs.size(); ++i) {
+      if (step.outputs[i].base == Base::gradient) summed_gradients_.insert(step.outputs[i].byte_offset);
       if (step.outputs[i].base != Base::arena) continue;
       const bool rows = step.roles.outputs[i] == RowRole::rows;
       written_.emplace(step.outputs[i].index, rows ? alignment_of(step.outputs[i]) : kUnreadable);
@@ -68,6 +82,7 @@ class PipelineHazards {
 
   std::map<int32_t, Alignment> written_, read_rows_;
   std::set<int32_t> read_whole_;
+  std::set<int64_t> summed_gradients_;
 };
 
 /// Calls f(place, role) for every arena argument of the steps begin <= i < end.
@@ -118,14 +133,18 @@ std::set<int32_t> shrink_local_buffers(std::vector<Step>& steps, size_t begin, s
   return shrunk;
 }
 
+/// Whether a step may go on with the pipeline that `first` began.
+bool continues(const Step& step, const Step& first, const PipelineHazards& hazards) {
+  return !step.begins_pipeline && step.rows == first.rows && hazards.admits(step);
+}
+
 /// One past the last step of the pipeline that begins at `begin`.
 size_t pipeline_end(const std::vector<Step>& steps, size_t begin, size_t backward_begin) {
   if (steps[begin].rows == 0) return begin + 1;
   PipelineHazards hazards;
   hazards.join(steps[begin]);
   size_t end = begin + 1;
-  while (end < steps.size() && end != backward_begin && !steps[end].begins_pipeline &&
-         steps[end].rows == steps[begin].rows && hazards.admits(steps[end]))
+  while (end < steps.size() && end != backward_begin && continues(steps[end], steps[begin], hazards))
     hazards.join(steps[end++]);
   return end;
 }
@@ -168,6 +187,31 @@ void divide(std::vector<Step>& steps, size_t begin, size_t end, int64_t group_ro
 }
 
 }  // namespace
+
+void move_interruptions(std::vector<Step>& steps, size_t backward_begin) {
+  for (size_t begin = 0; begin < steps.size(); ++begin) {
+    if (steps[begin].rows == 0) continue;
+    PipelineHazards hazards;
+    hazards.join(steps[begin]);
+    std::vector<char> moves(1, 0);  // by step from `begin` on: goes before it
+    size_t end = begin + 1;         // one past the last step that joined
+    for (size_t i = end; i < steps.size() && i != backward_begin; ++i) {
+      const bool joins = continues(steps[i], steps[begin], hazards);
+      if (!joins && (steps[i].begins_pipeline || !hazards.is_independent_of(steps[i]))) break;
+      moves.push_back(joins ? char{0} : char{1});
+      if (!joins) continue;
+      hazards.join(steps[i]);
+      end = i + 1;
+    }
+    std::vector<Step> run(std::make_move_iterator(steps.begin() + static_cast<std::ptrdiff_t>(begin)),
+                          std::make_move_iterator(steps.begin() + static_cast<std::ptrdiff_t>(end)));
+    size_t next = begin;
+    for (const char moved : {char{1}, char{0}})
+      for (size_t i = 0; i < run.size(); ++i)
+        if (moves[i] == moved) steps[next++] = std::move(run[i]);
+    begin = end - 1;
+  }
+}
 
 void find_pipelines(std::vector<Step>& steps, size_t backward_begin, std::vector<BufferLife>& buffers,
                     std::vector<char>& is_own) {

@@ -9,6 +9,10 @@
 
 namespace lra::engine {
 
+/// Moves steps that interrupt a run of row-wise steps, and neither need nor disturb what it makes, before it: work on a
+/// few landmarks between two operations on all rows does not end a pipeline. Moves nothing across `backward_begin`.
+void move_interruptions(std::vector<Step>& steps, size_t backward_begin);
+
 /// Sets `pipeline_end` of every step: the longest runs of row-wise steps over the same number of rows in which every
 /// step sees, block by block, what it would see if the earlier ones had run over all rows before. No pipeline crosses
 /// `backward_begin`. Lengthens the lives of `buffers` that a pipeline touches to all of it, since its steps take turns,

@@ -13,6 +13,16 @@
 namespace lra::engine {
 namespace {
 
+/// Planes [h, rows, d] side by side in each row, as heads are in a projection: a block of rows is then one piece of
+/// memory, and can live in a buffer of its own. Columns [h, rows, 1] stay vectors.
+Layout side_by_side(const Shape& shape) {
+  Layout layout = Layout::contiguous(shape);
+  if (shape.rank() != 3 || shape[2] == 1) return layout;
+  layout.strides[0] = shape[2];
+  layout.strides[1] = shape[0] * shape[2];
+  return layout;
+}
+
 size_t output_number(const Node& node, int32_t value) {
   return static_cast<size_t>(std::find(node.outputs.begin(), node.outputs.end(), value) - node.outputs.begin());
 }
@@ -140,6 +150,16 @@ Place Planner::new_buffer(Dtype dtype, const Shape& shape) {
           .layout = Layout::contiguous(shape)};
 }
 
+/// Whether the value is what a row-wise operation makes of its rows.
+bool Planner::is_made_by_rows(int32_t id) const {
+  if (!graph_.use_fused()) return false;
+  const Node& producer = node(value(id).producer);
+  std::vector<Type> types;
+  for (const int32_t input : producer.inputs) types.push_back(value(input).type);
+  const RowRoles roles = producer.op->row_roles(types);
+  return !roles.outputs.empty() && roles.outputs[output_number(producer, id)] == RowRole::rows;
+}
+
 void Planner::place_values() {
   for (size_t id = 0; id < graph_.values().size(); ++id) {
     const Value& v = graph_.values()[id];
@@ -186,6 +206,7 @@ Place Planner::place_result(int32_t id) {
     place.layout = dynamic_cast<const PackOp&>(*node(pack).op).piece(place.layout, types, input);
   } else {
     place = new_buffer(v.type.dtype, v.type.shape);
+    if (is_made_by_rows(id)) place.layout = side_by_side(v.type.shape);
   }
   places_[at(id)] = place;
   placed_[at(id)] = 1;

@@ -33,8 +33,10 @@ class Planner {
   void find_in_place_sums();  // additions that the kernel of one operand can do by itself
   void place_values();        // a Place for every value
   void make_steps();          // kernels, copies, scratch
-  void lay_out_arena();       // pipelines, lifetimes, offsets
+  void find_lives();
+  void lay_out_arena();  // pipelines, lifetimes, offsets
 
+  bool is_made_by_rows(int32_t id) const;
   Place place_result(int32_t id);
   Place new_buffer(Dtype dtype, const Shape& shape);
   Place contiguous_copy(const Place& source, int32_t node);

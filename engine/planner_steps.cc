@@ -24,9 +24,6 @@ void Planner::touch(const Place& place, int64_t step) {
 
 void Planner::add_step(int32_t node_id, std::shared_ptr<const Kernel> kernel, std::vector<Place> inputs,
                        std::vector<Place> outputs, std::shared_ptr<const Kernel> tail_kernel) {
-  const auto step = static_cast<int64_t>(plan_.steps_.size());
-  for (const Place& place : inputs) touch(place, step);
-  for (const Place& place : outputs) touch(place, step);
   Step made{.kernel = std::move(kernel),
             .inputs = std::move(inputs),
             .outputs = std::move(outputs),
@@ -38,7 +35,7 @@ void Planner::add_step(int32_t node_id, std::shared_ptr<const Kernel> kernel, st
   made.tail_kernel = std::move(tail_kernel);
   const auto add_scratch = [&](int64_t bytes, char own) -> int64_t {
     if (bytes == 0) return -1;
-    buffers_.push_back({.bytes = bytes, .first = step, .last = step});
+    buffers_.push_back({.bytes = bytes});
     is_own_.resize(buffers_.size(), 0);
     is_own_.back() = own;
     return static_cast<int64_t>(buffers_.size()) - 1;  // the buffer's number, until laid out
@@ -211,11 +208,26 @@ void Planner::make_steps() {
     if (!place.layout.is_contiguous()) place = contiguous_copy(place, -1);
     plan_.outputs_.push_back({output.name, place});
   }
-  // Only now is the number of steps known: no copy of one output may overwrite another.
+}
+
+/// When each buffer is in use: from the first step that touches it to the last.
+void Planner::find_lives() {
+  for (size_t i = 0; i < plan_.steps_.size(); ++i) {
+    const auto at_step = static_cast<int64_t>(i);
+    const Step& step = plan_.steps_[i];
+    for (const Place& place : step.inputs) touch(place, at_step);
+    for (const Place& place : step.outputs) touch(place, at_step);
+    for (const int64_t scratch : {step.scratch_offset, step.shared_scratch_offset})
+      if (scratch >= 0)
+        buffers_[static_cast<size_t>(scratch)].first = buffers_[static_cast<size_t>(scratch)].last = at_step;
+  }
+  // No copy of one output may overwrite another.
   for (const Plan::Output& output : plan_.outputs_) touch(output.place, static_cast<int64_t>(plan_.steps_.size()));
 }
 
 void Planner::lay_out_arena() {
+  move_interruptions(plan_.steps_, plan_.backward_begin_);
+  find_lives();
   is_own_.resize(buffers_.size(), 0);
   find_pipelines(plan_.steps_, plan_.backward_begin_, buffers_, is_own_);
   plan_.shared_bytes_ = lay_out_those(0);

@@ -128,9 +128,10 @@ class MatmulOp final : public Op {
     return product_kernel(request, transpose_, false);
   }
   RowRoles row_roles(std::span<const Type> inputs) const override {
-    if (inputs[0].shape.rank() != 2 || inputs[1].shape.rank() != 2) return {};
     if (!transpose_.a) return {{RowRole::rows, RowRole::whole}, {RowRole::rows}};
-    if (!transpose_.b) return {{RowRole::rows, RowRole::rows}, {RowRole::summed}};
+    // A matrix that serves a whole batch is read in every plane: its sum over rows is one of batched products.
+    if (!transpose_.b && inputs[0].shape.rank() == inputs[1].shape.rank())
+      return {{RowRole::rows, RowRole::rows}, {RowRole::summed}};
     return {};
   }
   int64_t product_flops(std::span<const Type> inputs) const override {

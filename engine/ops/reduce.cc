@@ -71,7 +71,7 @@ T larger(T a, T b) {
 template <Reduction kReduction, class T>
 class ReduceKernel final : public Kernel {
  public:
-  explicit ReduceKernel(int axis) : axis_(axis) {}
+  ReduceKernel(int axis, bool accumulate) : axis_(axis), accumulate_(accumulate) {}
   void run(const KernelArguments& arguments) const override {
     const View& x = arguments.inputs[0];
     const View& y = arguments.outputs[0];
@@ -79,17 +79,20 @@ class ReduceKernel final : public Kernel {
     for (int64_t outer = 0; outer < split.outer; ++outer) {
       if (axis_ + 1 == x.shape().rank()) {
         const T* row = element<const T>(x, axis_, outer, 0, 0);
-        *element<T>(y, axis_, outer, 0, 0) = kReduction == Reduction::sum
-                                                 ? sum_row(row, split.extent)
-                                                 : std::accumulate(row, row + split.extent, row[0], larger<T>);
+        T& out = *element<T>(y, axis_, outer, 0, 0);
+        if constexpr (kReduction == Reduction::sum) {
+          out = sum_row(row, split.extent) + (accumulate_ ? out : T{0});
+        } else {
+          out = std::accumulate(row, row + split.extent, row[0], larger<T>);
+        }
         continue;
       }
       // Rows of the last axis are neighbours: reduce whole rows at a time, in order of the reduced axis.
       const int64_t width = x.shape()[-1];
       for (int64_t inner = 0; inner < split.inner; inner += width) {
         T* out = element<T>(y, axis_, outer, 0, inner);
-        std::copy_n(element<const T>(x, axis_, outer, 0, inner), width, out);
-        for (int64_t along = 1; along < split.extent; ++along) {
+        if (!accumulate_) std::copy_n(element<const T>(x, axis_, outer, 0, inner), width, out);
+        for (int64_t along = accumulate_ ? 0 : 1; along < split.extent; ++along) {
           const T* in = element<const T>(x, axis_, outer, along, inner);
 #pragma omp simd
           for (int64_t i = 0; i < width; ++i)
@@ -101,6 +104,7 @@ class ReduceKernel final : public Kernel {
 
  private:
   int axis_;
+  bool accumulate_;  // sums only
 };
 
 /// Gradient of max: what reached y goes to the first element of the reduced axis that equals it.
@@ -150,6 +154,13 @@ class ReduceOp final : public Op {
  public:
   ReduceOp(Reduction reduction, int axis) : reduction_(reduction), axis_(axis) {}
   std::string_view name() const override { return reduction_ == Reduction::sum ? "sum" : "max"; }
+  bool accumulates(size_t) const override { return reduction_ == Reduction::sum; }
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    const int rank = inputs[0].shape.rank();
+    if (rank >= 2 && axis_ == rank - 1) return {{RowRole::rows}, {RowRole::rows}};
+    if (rank >= 2 && axis_ == rank - 2 && reduction_ == Reduction::sum) return {{RowRole::rows}, {RowRole::summed}};
+    return {};
+  }
   std::vector<Type> infer(std::span<const Type> inputs) const override {
     Type type = inputs[0];
     type.shape.set(axis_, 1);
@@ -157,8 +168,10 @@ class ReduceOp final : public Op {
   }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     const bool wide = request.inputs[0].dtype == Dtype::f64;
-    if (reduction_ == Reduction::sum) return wide ? make<Reduction::sum, double>() : make<Reduction::sum, float>();
-    return wide ? make<Reduction::max, double>() : make<Reduction::max, float>();
+    const bool accumulate = request.accumulate[0];
+    if (reduction_ == Reduction::sum)
+      return wide ? make<Reduction::sum, double>(accumulate) : make<Reduction::sum, float>(accumulate);
+    return wide ? make<Reduction::max, double>(false) : make<Reduction::max, float>(false);
   }
   std::vector<Var> vjp(const VjpArguments& arguments) const override {
     const Var x = arguments.inputs[0], g = arguments.output_gradients[0];
@@ -169,8 +182,8 @@ class ReduceOp final : public Op {
 
  private:
   template <Reduction kReduction, class T>
-  std::unique_ptr<Kernel> make() const {
-    return std::make_unique<ReduceKernel<kReduction, T>>(axis_);
+  std::unique_ptr<Kernel> make(bool accumulate) const {
+    return std::make_unique<ReduceKernel<kReduction, T>>(axis_, accumulate);
   }
   Reduction reduction_;
   int axis_;
@@ -209,6 +222,7 @@ class BroadcastOp final : public Op {
  public:
   explicit BroadcastOp(const Shape& shape) : shape_(shape) {}
   std::string_view name() const override { return "broadcast"; }
+  RowRoles row_roles(std::span<const Type> inputs) const override { return elementwise_roles(inputs, shape_); }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {{inputs[0].dtype, shape_}}; }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<BroadcastKernel<double>>();
@@ -268,9 +282,15 @@ class SoftmaxGradientKernel final : public Kernel {
   }
 };
 
+/// Roles of what works along the last axis: a vector is a single row.
+RowRoles rows_of_width(std::span<const Type> inputs) {
+  return inputs[0].shape.rank() >= 2 ? elementwise_roles(inputs, inputs[0].shape) : RowRoles{};
+}
+
 class SoftmaxGradientOp final : public Op {
  public:
   std::string_view name() const override { return "softmax_gradient"; }
+  RowRoles row_roles(std::span<const Type> inputs) const override { return rows_of_width(inputs); }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<SoftmaxGradientKernel<double>>();
@@ -285,6 +305,7 @@ class SoftmaxGradientOp final : public Op {
 class SoftmaxOp final : public Op {
  public:
   std::string_view name() const override { return "softmax"; }
+  RowRoles row_roles(std::span<const Type> inputs) const override { return rows_of_width(inputs); }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<SoftmaxKernel<double>>();

@@ -12,6 +12,7 @@
 #include "engine/op.h"
 #include "engine/ops/elementwise.h"
 #include "engine/ops/matmul.h"
+#include "engine/ops/planes.h"
 #include "engine/ops/reduce.h"
 #include "engine/ops/shape.h"
 
@@ -154,6 +155,13 @@ TEST(ContractItselfTest, CatchesFusedKernelsThatDifferAndPlansThatReadPoison) {
   EXPECT_THAT(failed, Contains(HasSubstr("fused_equals_plain n=257 ")));
 }
 
+template <class T>
+void copy_rows(const engine::View& x, const engine::View& y) {
+  const engine::Planes<T> from(x), to(y);
+  for (int64_t plane = 0; plane < to.planes; ++plane)
+    for (int64_t row = 0; row < to.rows; ++row) std::copy_n(from.row(plane, row), to.columns, to.row(plane, row));
+}
+
 /// The identity, with twice the gradient it should have.
 class WrongGradientOp final : public engine::Op {
  public:
@@ -164,11 +172,9 @@ class WrongGradientOp final : public engine::Op {
      public:
       explicit Copy(engine::Dtype dtype) : dtype_(dtype) {}
       void run(const engine::KernelArguments& arguments) const override {
-        const int64_t count = arguments.outputs[0].shape().elements();
-        if (dtype_ == engine::Dtype::f64)
-          std::copy_n(arguments.inputs[0].as<double>(), count, arguments.outputs[0].as<double>());
-        if (dtype_ == engine::Dtype::f32)
-          std::copy_n(arguments.inputs[0].as<float>(), count, arguments.outputs[0].as<float>());
+        const engine::View &x = arguments.inputs[0], &y = arguments.outputs[0];
+        if (dtype_ == engine::Dtype::f64) copy_rows<double>(x, y);
+        if (dtype_ == engine::Dtype::f32) copy_rows<float>(x, y);
       }
 
      private:

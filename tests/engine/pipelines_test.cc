@@ -17,6 +17,7 @@
 #include "engine/ops/linear_attention.h"
 #include "engine/ops/matmul.h"
 #include "engine/ops/plain_linear_attention.h"
+#include "engine/ops/reduce.h"
 #include "engine/ops/shape.h"
 #include "engine/parameters.h"
 #include "engine/plan.h"
@@ -74,10 +75,10 @@ void build(Graph& graph, int64_t n) {
 
 /// Output, gradient of x, then all parameter gradients.
 template <class T>
-std::vector<double> run(Dtype dtype, Kernels kernels, int64_t n) {
+std::vector<double> run(Dtype dtype, Kernels kernels, int64_t n, void (*build_graph)(Graph&, int64_t) = build) {
   Parameters parameters;
   Graph graph(dtype, kernels, parameters);
-  build(graph, n);
+  build_graph(graph, n);
   const Plan plan(graph);
   Arena arena(plan.arena_bytes());
   arena.poison();
@@ -105,21 +106,65 @@ std::vector<double> run(Dtype dtype, Kernels kernels, int64_t n) {
   return numbers;
 }
 
-class PipelinesTest : public testing::TestWithParam<int64_t> {};
-
-TEST_P(PipelinesTest, GiveWhatThePlainPlanGives) {
-  const std::vector<double> expected = run<double>(Dtype::f64, Kernels::plain, GetParam());
-  const std::vector<double> got = run<float>(Dtype::f32, Kernels::fused, GetParam());
+void expect_near(const std::vector<double>& got, const std::vector<double>& expected) {
   ASSERT_EQ(got.size(), expected.size());
   double largest = 0;
   for (const double value : expected) largest = std::max(largest, std::abs(value));
   for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 1e-5 * largest) << "element " << i;
 }
 
+class PipelinesTest : public testing::TestWithParam<int64_t> {};
+
+TEST_P(PipelinesTest, GiveWhatThePlainPlanGives) {
+  const std::vector<double> expected = run<double>(Dtype::f64, Kernels::plain, GetParam());
+  const std::vector<double> got = run<float>(Dtype::f32, Kernels::fused, GetParam());
+  expect_near(got, expected);
+}
+
 INSTANTIATE_TEST_SUITE_P(Rows, PipelinesTest,
                          testing::Values(1, kPipelineRows - 1, kPipelineRows, kPipelineRows + 1, 2 * kPipelineRows,
                                          1000),
                          [](const auto& rows) { return "n" + std::to_string(rows.param); });
+
+/// Attention to `kLandmarks` learned keys on two heads, composed of operations: what a mechanism's author writes.
+void build_landmark_attention(Graph& graph, int64_t n) {
+  constexpr int64_t kHeads = 2, kLandmarks = 40;
+  const Var x = graph.input("x", {graph.dtype(), {n, kWidth}});
+  const Var seed = graph.input("seed", {graph.dtype(), {n, kWidth}});
+  const Var q = split_heads(linear(x, declared(graph, "wq", {kWidth, kWidth}, init_normal(0.3)),
+                                   declared(graph, "bq", {kWidth}, init_normal(0.1))),
+                            kHeads);
+  const Var keys = declared(graph, "keys", {kHeads, kLandmarks, kWidth / kHeads}, init_normal(0.5));
+  const Var values = declared(graph, "values", {kHeads, kLandmarks, kWidth / kHeads}, init_normal(0.5));
+  // Squared distances to the landmarks, so that norms of rows and of landmarks are added on the way.
+  const Var query_norms = sum(square(q), 2, true), key_norms = transpose(sum(square(keys), 2, true));
+  const Var distances = subtract(add(query_norms, key_norms), affine(matmul(q, keys, false, true), 2, 0));
+  const Var weights = multiply(softmax(affine(distances, -0.5, 0)), exp(affine(distances, -0.1, 0)));
+  const Var y = linear(merge_heads(matmul(weights, values)), declared(graph, "wo", {kWidth, kWidth}, init_normal(0.3)),
+                       declared(graph, "bo", {kWidth}, init_normal(0.1)));
+  graph.mark_output("y", y);
+  const Var wrt[] = {Var(&graph, graph.inputs()[0].value)};
+  graph.mark_output("dx", add_gradients(y, seed, wrt)[0]);
+}
+
+TEST_P(PipelinesTest, GiveWhatThePlainPlanGivesForComposedAttention) {
+  const std::vector<double> expected = run<double>(Dtype::f64, Kernels::plain, GetParam(), build_landmark_attention);
+  const std::vector<double> got = run<float>(Dtype::f32, Kernels::fused, GetParam(), build_landmark_attention);
+  expect_near(got, expected);
+}
+
+TEST(PipelinesTest, KeepOnlyABlockOfComposedAttentionWeights) {
+  Parameters parameters;
+  Graph graph(Dtype::f32, Kernels::fused, parameters);
+  build_landmark_attention(graph, 16 * kPipelineRows);
+  const Plan plan(graph);
+  const size_t last = plan.backward_begin();
+  size_t first = 0;
+  while (plan.step(first).rows == 0) ++first;  // what is made of the landmarks alone
+  EXPECT_GT(first, 0U);
+  EXPECT_EQ(plan.step(first).pipeline_end, last) << "the rest of the forward pass is one pipeline";
+  for (size_t i = 0; i < last; ++i) EXPECT_TRUE(plan.step(i).name != "softmax" || plan.step(i).inputs[0].block_local);
+}
 
 TEST(PipelinesTest, GroupTheRowWiseStepsOfAFeedForwardBlock) {
   Parameters parameters;
