@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -127,6 +128,10 @@ int main(int argc, char** argv) {
     return run(argc, argv);
   } catch (const Error& error) {
     return report(error);
+  } catch (const std::filesystem::filesystem_error& error) {
+    print_error(fmt::format("cannot use {}: {}", error.path1().string(), error.code().message()),
+                "check that the path is right, its permissions and its disk");
+    return kExitResources;
   } catch (const std::bad_alloc&) {
     print_error("out of memory", "lower --length, --threads or train.lanes");
     return kExitResources;

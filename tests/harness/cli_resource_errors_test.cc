@@ -44,6 +44,11 @@ TEST_F(ResourceErrorsTest, PlacesThatCannotBeWritten) {
   EXPECT_EQ(read_bytes(path("file")), "precious");
 }
 
+TEST_F(ResourceErrorsTest, ANameThatTheFileSystemDoesNotTake) {
+  const std::string name(300, 'a');  // more than any file system's 255 bytes
+  refuses(train({}, name), 5, {"File name too long", name, "permissions"});
+}
+
 TEST_F(ResourceErrorsTest, ABenchmarkFindsOutBeforeItMeasures) {
   const Arguments bench = {"bench",    "--attention", "softmax",      "--length", "64",
                            "--preset", "tiny",        "--min-time-s", "60"};
