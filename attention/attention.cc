@@ -34,6 +34,12 @@ double Context::real(const std::string& name) const { return get<double>(*this, 
 bool Context::flag(const std::string& name) const { return get<bool>(*this, name); }
 const std::string& Context::text(const std::string& name) const { return get<std::string>(*this, name); }
 
-void Mechanism::check(const std::map<std::string, ParameterValue>&, const ProblemSize&) const {}
+std::vector<std::string> argument_names(const Mechanism& mechanism) {
+  if (dynamic_cast<const Mixer*>(&mechanism) != nullptr) return {"x"};
+  if (mechanism.facts().projections == Projections::shared_qk) return {"q", "v"};
+  return {"q", "k", "v"};
+}
+
+void Mechanism::check(const ParameterValues&, const ProblemSize&) const {}
 
 }  // namespace lra::attention

@@ -19,6 +19,8 @@ using engine::Var;
 
 /// A value of a mechanism's parameter.
 using ParameterValue = std::variant<bool, int64_t, double, std::string>;
+/// By name.
+using ParameterValues = std::map<std::string, ParameterValue>;
 
 /// What a mechanism says of one of its parameters. A name means one thing in all mechanisms.
 struct ParameterSpec {
@@ -42,12 +44,13 @@ std::string to_string(LengthSemantics semantics);
 /// Which projections the harness makes for an Attention.
 enum class Projections { qkv, shared_qk };
 
-/// Sizes of one head's problem, for closed formulas.
+/// Sizes of a problem, for closed formulas.
 struct ProblemSize {
   int64_t n = 0;
   int64_t heads = 0;
   int64_t d_head = 0;
   bool causal = false;
+  int64_t nominal_length = 0;  // at least n
 };
 
 /// Everything a mechanism states about itself.
@@ -68,7 +71,7 @@ struct Facts {
   bool attention_dropout = false;  // drops attention weights in training
   std::vector<ParameterSpec> parameters;
   /// Model FLOPs of one forward pass of all heads: 2mnk over the products of the definition (declared, not executed).
-  std::function<int64_t(const ProblemSize&)> forward_flops;
+  std::function<int64_t(const ProblemSize&, const ParameterValues&)> forward_flops;
 };
 
 /// What a mechanism gets besides its arguments.
@@ -80,10 +83,10 @@ struct Context {
   int64_t nominal_length = 0;  // the task's padded length
   bool training = false;
   bool causal = false;
-  double attention_dropout = 0.0;                           // 0 outside training
-  uint64_t seed = 0;                                        // for random but fixed constants (Purpose::features)
-  const std::map<std::string, ParameterValue>& parameters;  // complete and checked against the specs
-  std::map<std::string, Var>& state;                        // carried from layer to layer
+  double attention_dropout = 0.0;     // 0 outside training
+  uint64_t seed = 0;                  // for random but fixed constants (Purpose::features)
+  const ParameterValues& parameters;  // complete and checked against the specs
+  std::map<std::string, Var>& state;  // carried from layer to layer
 
   int64_t integer(const std::string& name) const;
   double real(const std::string& name) const;
@@ -97,14 +100,14 @@ class Mechanism {
   virtual ~Mechanism() = default;
   virtual Facts facts() const = 0;
   /// Refuses parameters that do not fit a problem (n is the nominal length). Throws UsageError.
-  virtual void check(const std::map<std::string, ParameterValue>& parameters, const ProblemSize& size) const;
+  virtual void check(const ParameterValues& parameters, const ProblemSize& size) const;
 };
 
 /// A mechanism on projected heads.
 class Attention : public Mechanism {
  public:
-  /// q, k, v: [h, n, d_head], mask: [n] of 1 (real token) and 0. Returns [h, n, d_head]; rows of masked queries are
-  /// arbitrary but finite.
+  /// q, k (the same as q with Projections::shared_qk), v: [h, n, d_head], mask: [n] of 1 (real token) and 0. Returns
+  /// [h, n, d_head]; rows of masked queries are arbitrary but finite.
   virtual Var attend(const Context& context, Var q, Var k, Var v, Var mask) const = 0;
 };
 
@@ -114,5 +117,8 @@ class Mixer : public Mechanism {
   /// x: [n, d_model], mask: [n]. Returns [n, d_model].
   virtual Var mix(const Context& context, Var x, Var mask) const = 0;
 };
+
+/// The arrays that a mechanism works on besides the mask: q, k, v (q, v where they share a projection), or x.
+std::vector<std::string> argument_names(const Mechanism& mechanism);
 
 }  // namespace lra::attention

@@ -33,7 +33,7 @@ class CosFormer final : public Attention {
                             .minimum = 1e-12,  // 0 / 0 otherwise
                             .maximum = 1.0,
                             .help = "keeps the denominator away from zero"}},
-            .forward_flops = [](const ProblemSize& size) {
+            .forward_flops = [](const ProblemSize& size, const ParameterValues&) {
               return 2 * 2 * size.heads * size.n * 2 * size.d_head * size.d_head;  // g^T v and f S, width 2 d_head
             }};
   }

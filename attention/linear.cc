@@ -28,7 +28,7 @@ class Linear final : public Attention {
                             .minimum = 1e-12,  // 0 / 0 otherwise
                             .maximum = 1.0,
                             .help = "keeps the denominator away from zero"}},
-            .forward_flops = [](const ProblemSize& size) {
+            .forward_flops = [](const ProblemSize& size, const ParameterValues&) {
               return 2 * 2 * size.heads * size.n * size.d_head * size.d_head;  // phi(k)^T v and phi(q) S
             }};
   }

@@ -78,9 +78,8 @@ const Mechanism& find(std::string_view name) {
   return *found->second.mechanism;
 }
 
-std::map<std::string, ParameterValue> resolve_parameters(const Facts& facts,
-                                                         const std::map<std::string, ParameterValue>& given) {
-  std::map<std::string, ParameterValue> resolved;
+ParameterValues resolve_parameters(const Facts& facts, const ParameterValues& given) {
+  ParameterValues resolved;
   std::vector<std::string> known;
   for (const ParameterSpec& spec : facts.parameters) {
     known.push_back(spec.name);
@@ -95,8 +94,7 @@ std::map<std::string, ParameterValue> resolve_parameters(const Facts& facts,
   return resolved;
 }
 
-void check_usage(const Mechanism& mechanism, const std::map<std::string, ParameterValue>& parameters,
-                 const ProblemSize& size) {
+void check_usage(const Mechanism& mechanism, const ParameterValues& parameters, const ProblemSize& size) {
   const Facts facts = mechanism.facts();
   if (size.causal && !facts.causal)
     throw UsageError(fmt::format("[{}] has no causal form", facts.name),

@@ -19,12 +19,10 @@ const Mechanism& find(std::string_view name);
 
 /// Completes `given` with the defaults of `facts` and checks types, ranges and choices.
 /// Throws UsageError naming the parameter, its value, its range, and near matches of unknown names.
-std::map<std::string, ParameterValue> resolve_parameters(const Facts& facts,
-                                                         const std::map<std::string, ParameterValue>& given);
+ParameterValues resolve_parameters(const Facts& facts, const ParameterValues& given);
 
 /// Throws UsageError when the mechanism cannot be causal but is asked to, and whatever its own check throws.
-void check_usage(const Mechanism& mechanism, const std::map<std::string, ParameterValue>& parameters,
-                 const ProblemSize& size);
+void check_usage(const Mechanism& mechanism, const ParameterValues& parameters, const ProblemSize& size);
 
 /// Put one in an anonymous namespace of the mechanism's file: `const Registration kRegistration(make_unique<Mine>());`
 /// Aborts the program when the name is taken or a parameter's name is used with another meaning, naming both files.

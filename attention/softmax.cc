@@ -30,7 +30,7 @@ class Softmax final : public Attention {
             .length_semantics = LengthSemantics::masked,
             .causal = true,
             .attention_dropout = true,
-            .forward_flops = [](const ProblemSize& size) {
+            .forward_flops = [](const ProblemSize& size, const ParameterValues&) {
               const int64_t pairs = size.n * size.n / (size.causal ? 2 : 1);
               return 2 * size.heads * pairs * size.d_head * 2;
             }};

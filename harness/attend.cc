@@ -23,9 +23,12 @@ void check_shapes(const AttendRequest& request, const attention::Mechanism& mech
   const auto fail = [&](const std::string& what, const std::string& hint) {
     throw UsageError(fmt::format("[attend] {}: {}", request.attention, what), hint);
   };
-  const bool mixer = dynamic_cast<const attention::Mixer*>(&mechanism) != nullptr;
-  if (request.arguments.size() != (mixer ? 1 : 3))
-    fail(mixer ? "is a mixer and takes x" : "takes q, k and v", mixer ? "give --x x.npy" : "give --q, --k and --v");
+  const std::vector<std::string> names = attention::argument_names(mechanism);
+  const bool mixer = names.front() == "x";
+  if (request.arguments.size() != names.size())
+    fail(fmt::format("{}takes {}, not {} arrays", mixer ? "is a mixer and " : "", argument_text(mechanism),
+                     request.arguments.size()),
+         fmt::format("give {}", argument_text(mechanism, "--")));
   const Shape& first = request.arguments[0].shape;
   if (first.rank() != (mixer ? 2 : 3) || first.elements() == 0)
     fail(fmt::format("got an array of shape {}", first.to_string()),
@@ -132,6 +135,13 @@ AttendResult execute(const AttendRequest& request, const engine::Plan& plan, con
 
 }  // namespace
 
+std::string argument_text(const attention::Mechanism& mechanism, const std::string& prefix) {
+  const std::vector<std::string> names = attention::argument_names(mechanism);
+  std::string text = prefix + names.front();
+  for (size_t i = 1; i < names.size(); ++i) text += (i + 1 == names.size() ? " and " : ", ") + prefix + names[i];
+  return text;
+}
+
 AttendResult attend(const AttendRequest& request) {
   const attention::Mechanism& mechanism = attention::find(request.attention);
   check_shapes(request, mechanism);
@@ -144,7 +154,11 @@ AttendResult attend(const AttendRequest& request) {
   const int64_t nominal = request.nominal_length > 0 ? request.nominal_length : n;
   const bool heads = shape.rank() == 3;
   attention::check_usage(mechanism, parameters,
-                         {.n = nominal, .heads = heads ? shape[0] : 1, .d_head = shape[-1], .causal = request.causal});
+                         {.n = nominal,
+                          .heads = heads ? shape[0] : 1,
+                          .d_head = shape[-1],
+                          .causal = request.causal,
+                          .nominal_length = nominal});
 
   engine::Workers(1);  // this thread runs oneDNN alone and flushes denormals, as in training
   engine::Parameters own;
@@ -162,7 +176,7 @@ AttendResult attend(const AttendRequest& request) {
     arguments.push_back(graph.input(fmt::format("argument{}", i), {request.dtype, shape}));
   const Var mask = graph.input("mask", {request.dtype, {n}});
   const Var output = heads ? dynamic_cast<const attention::Attention&>(mechanism).attend(
-                                 context, arguments[0], arguments[1], arguments[2], mask)
+                                 context, arguments[0], arguments[arguments.size() - 2], arguments.back(), mask)
                            : dynamic_cast<const attention::Mixer&>(mechanism).mix(context, arguments[0], mask);
   graph.mark_output("output", output);
   if (!request.output_gradient.empty()) {

@@ -20,10 +20,10 @@ struct HostArray {
 
 struct AttendRequest {
   std::string attention;
-  std::map<std::string, attention::ParameterValue> parameters;  // as given; completed and checked here
-  std::vector<HostArray> arguments;     // q, k, v: [h, n, d_head]; or x: [n, d_model] for a mixer
-  std::vector<double> mask;             // [n]; empty: all real
-  std::vector<double> output_gradient;  // of the output's shape; empty: no gradients
+  attention::ParameterValues parameters;  // as given; completed and checked here
+  std::vector<HostArray> arguments;       // attention::argument_names: q, k, v: [h, n, d_head]; x: [n, d_model]
+  std::vector<double> mask;               // [n]; empty: all real
+  std::vector<double> output_gradient;    // of the output's shape; empty: no gradients
   engine::Dtype dtype = engine::Dtype::f32;
   engine::Kernels kernels = engine::Kernels::fused;
   bool causal = false;
@@ -44,6 +44,9 @@ struct AttendResult {
   int64_t product_flops = 0;  // of the matrix products that ran
   double fastest_run_s = 0;   // processor time of this thread, over the timed runs; 0 without them
 };
+
+/// "--q, --k and --v" for the prefix "--".
+std::string argument_text(const attention::Mechanism& mechanism, const std::string& prefix = "");
 
 /// Throws UsageError for shapes that do not fit each other or the mechanism.
 AttendResult attend(const AttendRequest& request);

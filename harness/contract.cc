@@ -221,7 +221,9 @@ class Contract {
     AttendRequest forward = request(kN, kN, 1);
     forward.output_gradient.clear();
     const auto counted = static_cast<double>(attend(forward).product_flops);
-    const auto declared = static_cast<double>(facts_.forward_flops({.n = kN, .heads = kHeads, .d_head = kHeadWidth}));
+    const auto declared =
+        static_cast<double>(facts_.forward_flops({.n = kN, .heads = kHeads, .d_head = kHeadWidth, .nominal_length = kN},
+                                                 attention::resolve_parameters(facts_, {})));
     add("declared_flops", std::abs(counted - declared) <= kSlack * counted,
         fmt::format("declared {:.4g}, counted {:.4g} at n = {}", declared, counted, kN));
   }
@@ -367,10 +369,11 @@ class Contract {
 
 AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed) {
   engine::Stream stream(seed, engine::Purpose::data, "contract");
-  const bool mixer = dynamic_cast<const attention::Mixer*>(&attention::find(attention)) != nullptr;
+  const std::vector<std::string> names = attention::argument_names(attention::find(attention));
+  const bool mixer = names.front() == "x";
   const engine::Shape shape = mixer ? engine::Shape{n, kHeads * kHeadWidth} : engine::Shape{kHeads, n, kHeadWidth};
   AttendRequest request{.attention = attention, .seed = seed};
-  for (int i = 0; i < (mixer ? 1 : 3); ++i)
+  for (size_t i = 0; i < names.size(); ++i)
     request.arguments.push_back({.shape = shape, .values = random_values(stream, shape.elements())});
   request.mask.assign(static_cast<size_t>(n), 0.0);
   std::fill_n(request.mask.begin(), real, 1.0);

@@ -1,10 +1,13 @@
 // lra attend: one mechanism on arrays from files, forward and backward.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
+#include "attention/registry.h"
 #include "engine/errors.h"
 #include "engine/io/npy.h"
 #include "engine/io/safetensors.h"
@@ -145,24 +148,32 @@ void run_attend(const AttendFlags& flags) {
                         .nominal_length = flags.nominal_length,
                         .seed = flags.seed};
   apply_assignments(flags, request);
-  for (const std::string& path : {flags.q, flags.k, flags.v, flags.x})
-    if (!path.empty()) request.arguments.push_back(read_float_array(path));
+  const attention::Mechanism& mechanism = attention::find(flags.attention);
+  const std::vector<std::string> names = attention::argument_names(mechanism);
+  std::vector<std::string> gradient_files;
+  for (const auto& [name, array, gradient] :
+       {std::tuple("q", flags.q, flags.grad_q), std::tuple("k", flags.k, flags.grad_k),
+        std::tuple("v", flags.v, flags.grad_v), std::tuple("x", flags.x, flags.grad_x)}) {
+    const bool taken = std::find(names.begin(), names.end(), name) != names.end();
+    if (!array.empty()) request.arguments.push_back(read_float_array(array));
+    if (taken) gradient_files.push_back(gradient);
+    if (!taken && !array.empty())
+      throw UsageError(
+          fmt::format("[attend] --{} {}: {} takes {}", name, array, flags.attention, argument_text(mechanism)),
+          fmt::format("leave --{} out", name));
+    if (!taken && !gradient.empty())
+      throw UsageError(
+          fmt::format("[attend] --grad-{} {} asks for the gradient of an argument that is not given", name, gradient),
+          fmt::format("{} takes {}", flags.attention, argument_text(mechanism)));
+  }
   if (!flags.mask.empty()) request.mask = read_mask(flags.mask);
   if (!flags.grad_out.empty()) request.output_gradient = read_output_gradient(flags.grad_out, request);
   if (!flags.parameters.empty()) request.parameter_values = read_parameters(flags.parameters);
 
-  const std::vector<std::string> gradient_files =
-      flags.x.empty() ? std::vector{flags.grad_q, flags.grad_k, flags.grad_v} : std::vector{flags.grad_x};
   for (const std::string& file : gradient_files)
     if (!file.empty() && flags.grad_out.empty())
       throw UsageError(fmt::format("[attend] {} asks for a gradient without --grad-out", file),
                        "give the gradient of the output with --grad-out go.npy");
-  const std::vector<std::string> others =
-      flags.x.empty() ? std::vector{flags.grad_x} : std::vector{flags.grad_q, flags.grad_k, flags.grad_v};
-  for (const std::string& file : others)
-    if (!file.empty())
-      throw UsageError(fmt::format("[attend] {} asks for the gradient of an argument that is not given", file),
-                       "--grad-q, --grad-k and --grad-v go with --q, --k and --v, --grad-x with --x");
   require_writable(flags.out);
   for (const std::string& file : gradient_files) require_writable(file);
   require_writable(flags.parameters_out);

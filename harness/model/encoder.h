@@ -14,7 +14,7 @@ struct ModelSpec {
   const TaskShape& task;
   const attention::Mechanism& mechanism;
   const attention::Facts& facts;
-  const std::map<std::string, attention::ParameterValue>& attention_parameters;
+  const attention::ParameterValues& attention_parameters;
 };
 
 /// Adds the whole model to `graph`: inputs, encoder, head, loss, and in training the gradients of all parameters.

@@ -24,8 +24,8 @@ attention::ParameterValue from_json(const std::string& name, const nlohmann::jso
 
 }  // namespace
 
-std::map<std::string, attention::ParameterValue> attention_parameters(const TrainConfig& config) {
-  std::map<std::string, attention::ParameterValue> given;
+attention::ParameterValues attention_parameters(const TrainConfig& config) {
+  attention::ParameterValues given;
   for (const auto& [name, value] : config.attention.parameters) given.emplace(name, from_json(name, value));
   return attention::resolve_parameters(attention::find(config.attention.name).facts(), given);
 }
@@ -101,7 +101,12 @@ int64_t Model::forward_flops(int64_t length) const {
   const int64_t n = length + (has_cls() ? 1 : 0), inner = m.heads * m.d_head;
   int64_t layer = 2 * 2 * n * m.d_model * m.d_ffn;
   if (facts_.forward_flops)
-    layer += facts_.forward_flops({.n = n, .heads = m.heads, .d_head = m.d_head, .causal = config_.attention.causal});
+    layer += facts_.forward_flops({.n = n,
+                                   .heads = m.heads,
+                                   .d_head = m.d_head,
+                                   .causal = config_.attention.causal,
+                                   .nominal_length = m.nominal_length + (has_cls() ? 1 : 0)},
+                                  attention_parameters_);
   const int64_t projections = facts_.projections == attention::Projections::shared_qk ? 3 : 4;
   if (dynamic_cast<const attention::Attention*>(&mechanism_) != nullptr)
     layer += projections * 2 * n * m.d_model * inner;

@@ -44,7 +44,7 @@ class Model {
   const TaskShape& task() const { return task_; }
   const engine::Parameters& parameters() const { return parameters_; }
   const attention::Facts& attention_facts() const { return facts_; }
-  const std::map<std::string, attention::ParameterValue>& attention_parameters() const { return attention_parameters_; }
+  const attention::ParameterValues& attention_parameters() const { return attention_parameters_; }
   bool has_cls() const { return config_.model.pooling == Pooling::kCls; }
 
   /// Rows at which a sequence of `length` tokens runs: its bucket (never empty: padding at least), or the full length
@@ -73,7 +73,7 @@ class Model {
   engine::Kernels kernels_;
   const attention::Mechanism& mechanism_;
   attention::Facts facts_;
-  std::map<std::string, attention::ParameterValue> attention_parameters_;
+  attention::ParameterValues attention_parameters_;
   engine::Parameters parameters_;
   engine::Activations activations_ = engine::Activations::kept;
   std::mutex mutex_;  // of parameters_ (declared while graphs are built) and plans_
@@ -81,7 +81,7 @@ class Model {
 };
 
 /// The mechanism's parameters of a configuration: JSON values to the types of the specs, defaults filled in, checked.
-std::map<std::string, attention::ParameterValue> attention_parameters(const TrainConfig& config);
+attention::ParameterValues attention_parameters(const TrainConfig& config);
 /// Writes the completed parameters back, so that the configuration and its hash say what runs.
 void complete_attention_parameters(TrainConfig& config);
 

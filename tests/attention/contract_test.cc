@@ -53,7 +53,8 @@ TEST_P(ContractTest, FactsAreComplete) {
   // The declared growth of time is that of the declared FLOPs.
   ASSERT_TRUE(facts.forward_flops);
   const auto flops = [&](int64_t n) {
-    return static_cast<double>(facts.forward_flops({.n = n, .heads = 2, .d_head = 32}));
+    return static_cast<double>(
+        facts.forward_flops({.n = n, .heads = 2, .d_head = 32, .nominal_length = n}, resolve_parameters(facts, {})));
   };
   EXPECT_NEAR(std::log2(flops(32768) / flops(16384)), facts.growth_exponent_time, 0.15);
 }
@@ -77,7 +78,9 @@ using Attend = std::function<Var(const Context&, Var q, Var k, Var v, Var mask)>
 class Broken final : public Attention {
  public:
   Broken(Facts facts, Attend attend) : facts_(std::move(facts)), attend_(std::move(attend)) {
-    facts_.forward_flops = [](const ProblemSize& size) { return 4 * size.heads * size.n * size.n * size.d_head; };
+    facts_.forward_flops = [](const ProblemSize& size, const attention::ParameterValues&) {
+      return 4 * size.heads * size.n * size.n * size.d_head;
+    };
   }
   Facts facts() const override { return facts_; }
   Var attend(const Context& context, Var q, Var k, Var v, Var mask) const override {
@@ -106,6 +109,19 @@ std::vector<std::string> failures(const std::string& name, Attend attend, Facts 
   for (const harness::Finding& finding : harness::check_contract(facts.name))
     if (!finding.passed) failed.push_back(finding.check + ": " + finding.detail);
   return failed;
+}
+
+TEST(ContractItselfTest, PassesOneWhoseQueriesAreItsKeys) {
+  Facts facts = quadratic();
+  facts.projections = Projections::shared_qk;
+  const auto failed = failures(
+      "shared",
+      [](const Context&, Var q, Var k, Var v, Var mask) {
+        EXPECT_EQ(q.id(), k.id());
+        return sound(q, k, v, mask);
+      },
+      facts);
+  EXPECT_THAT(failed, IsEmpty());
 }
 
 TEST(ContractItselfTest, PassesAMechanismWithoutFault) {
