@@ -30,27 +30,43 @@ void begin_iteration(const T* x, int64_t x_stride, int64_t m, T ridge, T* y, T* 
   for (int64_t i = 0; i < m * m; ++i) v[i] = alpha * y[i];
 }
 
-/// The definition, one Eigen expression an iteration.
+/// The definition, two Eigen products an iteration.
 template <class T>
 class PlainKernel final : public Kernel {
  public:
-  explicit PlainKernel(const NewtonInverseParams& params) : params_(params) {}
+  PlainKernel(const KernelRequest& request, const NewtonInverseParams& params)
+      : params_(params), m_(request.inputs[0].shape()[1]) {
+    for (size_t* place : {&at_y_, &at_v_, &at_product_})
+      *place = plan_.add_bytes(static_cast<size_t>(m_ * m_) * sizeof(T));
+  }
+
+  size_t scratch_bytes() const override { return plan_.bytes(); }
+
   void run(const KernelArguments& arguments) const override {
     const View &p = arguments.inputs[0], &out = arguments.outputs[0];
-    const int64_t m = p.shape()[1];
-    Matrix y(m, m), v(m, m);
+    const auto matrix = [&](size_t place) { return Matrix(reinterpret_cast<T*>(arguments.scratch + place), m_, m_); };
+    Matrix y = matrix(at_y_), v = matrix(at_v_), product = matrix(at_product_);
     for (int64_t head = 0; head < p.shape()[0]; ++head) {
-      begin_iteration(p.as<T>() + head * p.stride(0), p.stride(1), m, static_cast<T>(params_.ridge), y.data(),
+      begin_iteration(p.as<T>() + head * p.stride(0), p.stride(1), m_, static_cast<T>(params_.ridge), y.data(),
                       v.data());
-      for (int64_t i = 0; i < params_.iterations; ++i) v = (2 * v - v * y * v).eval();
-      for (int64_t row = 0; row < m; ++row)
-        std::copy_n(v.data() + row * m, m, out.as<T>() + head * out.stride(0) + row * out.stride(1));
+      Rows next(out.as<T>() + head * out.stride(0), m_, m_, Eigen::OuterStride<>(out.stride(1)));
+      for (int64_t i = 0; i < params_.iterations; ++i) {
+        product.noalias() = v * y;
+        next = 2 * v;
+        next.noalias() -= product * v;
+        v = next;
+      }
     }
   }
 
  private:
-  using Matrix = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Dense = Eigen::Matrix<T, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  using Matrix = Eigen::Map<Dense>;
+  using Rows = Eigen::Map<Dense, Eigen::Unaligned, Eigen::OuterStride<>>;
   NewtonInverseParams params_;
+  int64_t m_;
+  ScratchPlan plan_;
+  size_t at_y_ = 0, at_v_ = 0, at_product_ = 0;
 };
 
 /// The same with the library's products, which are all of its cost.
@@ -100,8 +116,8 @@ class NewtonInverseOp final : public Op {
   std::string_view name() const override { return "newton_inverse"; }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[0]}; }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
-    if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<PlainKernel<double>>(params_);
-    if (request.kernels == Kernels::plain) return std::make_unique<PlainKernel<float>>(params_);
+    if (request.inputs[0].dtype == Dtype::f64) return std::make_unique<PlainKernel<double>>(request, params_);
+    if (request.kernels == Kernels::plain) return std::make_unique<PlainKernel<float>>(request, params_);
     return std::make_unique<FusedKernel>(request, params_);
   }
   int64_t product_flops(std::span<const Type> inputs) const override {

@@ -15,8 +15,9 @@ struct NewtonInverseParams {
 /// for the iterations to reach stay below their true size. The gradient is that of the inverse, -Y^T G Y^T, not that of
 /// the iterations.
 /// p: [h, m, m], symmetric and positive semidefinite. Returns [h, m, m].
-/// Source: Lu et al. 2021 (SOFT), section 3.2, algorithm 1 and equation 12; its initial value is scaled by matrix, not
-/// over a batch.
+/// Source: Lu et al. 2021 (SOFT), its Newton-Raphson inverse and the gradient given for it. The authors' code takes s
+/// and the starting value from P without the ridge; here both are of the matrix that is inverted, so that it converges
+/// for any ridge.
 Var newton_inverse(Var p, const NewtonInverseParams& params);
 
 }  // namespace lra::engine
