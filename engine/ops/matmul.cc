@@ -129,7 +129,7 @@ class MatmulOp final : public Op {
   }
   RowRoles row_roles(std::span<const Type> inputs) const override {
     if (!transpose_.a) return {{RowRole::rows, RowRole::whole}, {RowRole::rows}};
-    // A matrix that serves a whole batch is read in every plane: its sum over rows is one of batched products.
+    // A sum over rows. A matrix that serves a whole batch keeps to the plain order of steps.
     if (!transpose_.b && inputs[0].shape.rank() == inputs[1].shape.rank())
       return {{RowRole::rows, RowRole::rows}, {RowRole::summed}};
     return {};
