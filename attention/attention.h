@@ -49,6 +49,7 @@ struct ProblemSize {
   int64_t n = 0;
   int64_t heads = 0;
   int64_t d_head = 0;
+  int64_t d_model = 0;  // of a Mixer
   bool causal = false;
   int64_t nominal_length = 0;  // at least n
 };
@@ -69,9 +70,14 @@ struct Facts {
   bool cross = false;              // queries and keys of different lengths
   bool deterministic = true;       // same output for same input at evaluation
   bool attention_dropout = false;  // drops attention weights in training
+  /// Largest difference of f32 kernels from f64 ones, relative to the largest element. Only what amplifies rounding by
+  /// its definition, such as the inverse of an ill-conditioned matrix, has reason to say more.
+  double single_precision_error = 2e-5;
   std::vector<ParameterSpec> parameters;
   /// Model FLOPs of one forward pass of all heads: 2mnk over the products of the definition (declared, not executed).
   std::function<int64_t(const ProblemSize&, const ParameterValues&)> forward_flops;
+  /// The same of the backward pass, where it is not twice as much: iterations that have their gradient in closed form.
+  std::function<int64_t(const ProblemSize&, const ParameterValues&)> backward_flops;
 };
 
 /// What a mechanism gets besides its arguments.

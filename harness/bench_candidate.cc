@@ -53,9 +53,10 @@ Candidate::Candidate(const ResolvedConfig& resolved, const BenchOptions& options
   std::iota(batch_.begin(), batch_.end(), int64_t{0});
   record_.kind = reports::RunKind::kBench;
   record_.task.split_policy.reset();
-  const double forward =
-      static_cast<double>(model_.forward_flops(resolved.config.sequence_length)) * static_cast<double>(batch_.size());
-  record_.model_flops = {.train_per_step = 3 * forward, .infer_per_step = forward};
+  const ModelFlops flops = model_.flops(resolved.config.sequence_length);
+  const auto examples = static_cast<double>(batch_.size());
+  record_.model_flops = {.train_per_step = static_cast<double>(flops.training()) * examples,
+                         .infer_per_step = static_cast<double>(flops.forward) * examples};
   record_.executed_length = {.mean = static_cast<double>(model_.rows_for(resolved.config.sequence_length)),
                              .max = model_.rows_for(resolved.config.sequence_length)};
   record_.speed.batch_size = resolved.config.train.batch_size;

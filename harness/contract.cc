@@ -17,7 +17,6 @@ using engine::Kernels;
 
 constexpr int64_t kHeads = 2, kHeadWidth = 8;        // of random_request
 constexpr double kFiniteDifferenceTolerance = 2e-6;  // f64, step 1e-5: truncation and rounding of central differences
-constexpr double kSinglePrecisionTolerance = 2e-5;   // f32 against f64, relative to the largest element
 
 std::vector<double> random_values(engine::Stream& stream, int64_t count) {
   std::vector<double> values(static_cast<size_t>(count));
@@ -157,7 +156,7 @@ class Contract {
     double worst = difference(real_rows(got.output, real), real_rows(expected.output, real), scale);
     for (size_t i = 0; i < got.gradients.size(); ++i)
       worst = worse(worst, difference(got.gradients[i].values, expected.gradients[i].values, scale));
-    add(fmt::format("fused_equals_plain n={} real={}", n, real), worst <= kSinglePrecisionTolerance,
+    add(fmt::format("fused_equals_plain n={} real={}", n, real), worst <= facts_.single_precision_error,
         fmt::format("largest relative error {:.2e} (output, gradients)", worst));
   }
 
@@ -187,7 +186,7 @@ class Contract {
         const double error = difference(got.gradients[i].values, expected.gradients[i].values, scale);
         worst = worse(worst, all && std::isfinite(largest(got.gradients[i].values)) ? 0 : error);
       }
-      add(all ? "any_mask all masked" : "any_mask holes", worst <= kSinglePrecisionTolerance,
+      add(all ? "any_mask all masked" : "any_mask holes", worst <= facts_.single_precision_error,
           all ? fmt::format("output and gradients are {}finite", worst == 0 ? "" : "not ")
               : fmt::format("largest relative error {:.2e} (output, gradients)", worst));
     }
@@ -241,7 +240,7 @@ class Contract {
       AttendRequest other = base;
       for (HostArray& argument : other.arguments) scribble_pads(argument, kReal);
       const AttendResult scribbled = attend(other);
-      const double tolerance = fused ? kSinglePrecisionTolerance : 1e-12;
+      const double tolerance = fused ? facts_.single_precision_error : 1e-12;
       const double scale = largest(real_rows(expected.output, kReal));
       double change = difference(real_rows(scribbled.output, kReal), real_rows(expected.output, kReal), scale);
       const AttendResult exact = attend(cut(base, kReal));

@@ -158,7 +158,7 @@ class TrainingRun {
     int64_t step_flops = 0;
     for (const int64_t example : batch) {
       state.longest_rows = std::max(state.longest_rows, learner_->model().rows_for(inputs_.train.length(example)));
-      step_flops += 3 * flops(inputs_.train.length(example));
+      step_flops += flops(inputs_.train.length(example));
     }
     state.model_flops += step_flops;
     if (++session_steps_ <= kWarmupSteps) return;
@@ -167,11 +167,11 @@ class TrainingRun {
     timed_flops_ += static_cast<double>(step_flops);
   }
 
-  /// Model FLOPs by length, remembered.
+  /// Model FLOPs of training on one example, by length, remembered.
   int64_t flops(int64_t length) {
     const auto found = flops_.find(length);
     if (found != flops_.end()) return found->second;
-    return flops_[length] = learner_->model().forward_flops(length);
+    return flops_[length] = learner_->model().flops(length).training();
   }
 
   void log_training(RunState& state) {

@@ -96,21 +96,25 @@ const engine::Plan& Model::plan(int64_t rows, Mode mode) {
   return *plans_.try_emplace(key, std::move(made)).first->second;
 }
 
-int64_t Model::forward_flops(int64_t length) const {
+ModelFlops Model::flops(int64_t length) const {
   const ModelConfig& m = config_.model;
   const int64_t n = length + (has_cls() ? 1 : 0), inner = m.heads * m.d_head;
-  int64_t layer = 2 * 2 * n * m.d_model * m.d_ffn;
-  if (facts_.forward_flops)
-    layer += facts_.forward_flops({.n = n,
-                                   .heads = m.heads,
-                                   .d_head = m.d_head,
-                                   .causal = config_.attention.causal,
-                                   .nominal_length = m.nominal_length + (has_cls() ? 1 : 0)},
-                                  attention_parameters_);
-  const int64_t projections = facts_.projections == attention::Projections::shared_qk ? 3 : 4;
-  if (dynamic_cast<const attention::Attention*>(&mechanism_) != nullptr)
-    layer += projections * 2 * n * m.d_model * inner;
-  return m.layers * layer + 2 * m.d_model * m.d_classifier + 2 * m.d_classifier * task_.num_classes;
+  int64_t dense = 2 * 2 * n * m.d_model * m.d_ffn;  // of a layer, outside its mechanism
+  if (dynamic_cast<const attention::Attention*>(&mechanism_) != nullptr) {
+    const int64_t projections = facts_.projections == attention::Projections::shared_qk ? 3 : 4;
+    dense += projections * 2 * n * m.d_model * inner;
+  }
+  const int64_t classifier = 2 * m.d_model * m.d_classifier + 2 * m.d_classifier * task_.num_classes;
+  const attention::ProblemSize size{.n = n,
+                                    .heads = m.heads,
+                                    .d_head = m.d_head,
+                                    .d_model = m.d_model,
+                                    .causal = config_.attention.causal,
+                                    .nominal_length = m.nominal_length + (has_cls() ? 1 : 0)};
+  const int64_t forward = facts_.forward_flops ? facts_.forward_flops(size, attention_parameters_) : 0;
+  const int64_t backward = facts_.backward_flops ? facts_.backward_flops(size, attention_parameters_) : 2 * forward;
+  return {.forward = m.layers * (dense + forward) + classifier,
+          .backward = m.layers * (2 * dense + backward) + 2 * classifier};
 }
 
 }  // namespace lra::harness

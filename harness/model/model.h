@@ -34,6 +34,13 @@ inline constexpr const char* kLoss = "loss";               // [1]: cross entropy
 inline constexpr const char* kLogits = "logits";           // [classes]
 }  // namespace port
 
+/// Model FLOPs: products of the definition only, 2mnk each; what is computed again is not counted.
+struct ModelFlops {
+  int64_t forward = 0;
+  int64_t backward = 0;  // twice as much but for what a mechanism's facts say
+  int64_t training() const { return forward + backward; }
+};
+
 /// Parameters and plans of one resolved configuration. Plans are made on demand, once per (rows, mode), and shared.
 class Model {
  public:
@@ -61,8 +68,8 @@ class Model {
   /// Thread-safe.
   const engine::Plan& plan(int64_t rows, Mode mode);
 
-  /// Model FLOPs of one forward pass over `length` tokens (design: products of the definition only).
-  int64_t forward_flops(int64_t length) const;
+  /// Of one example of `length` tokens.
+  ModelFlops flops(int64_t length) const;
 
  private:
   std::unique_ptr<const engine::Plan> make_plan(int64_t rows, Mode mode);

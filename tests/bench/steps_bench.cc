@@ -49,7 +49,8 @@ void run_steps(benchmark::State& state, const StepCase& c) {
     }
   }
   state.counters["tokens_per_s"] = rate(state, c.batch * c.n);
-  state.counters["flops_per_s"] = rate(state, c.batch * model.forward_flops(c.n) * (train ? 3 : 1));
+  const harness::ModelFlops flops = model.flops(c.n);
+  state.counters["flops_per_s"] = rate(state, c.batch * (train ? flops.training() : flops.forward));
   state.counters["peak_bytes"] = static_cast<double>(learner.arena_bytes());
 }
 

@@ -122,16 +122,15 @@ TEST_P(PredictTest, GradientsInDoublePrecisionEqualCentralDifferences) {
   const std::vector<double> gradients = predictor.predict(request, weights).gradients;
   PredictRequest forward = request;
   forward.gradients = false;
-  constexpr double kStep = 1e-6;
   for (const engine::Parameter& parameter : predictor.parameters().list()) {
     const auto index = static_cast<size_t>(parameter.offset + parameter.shape.elements() / 2);
     const double kept = weights[index];
-    weights[index] = kept + kStep;
-    const double above = predictor.predict(forward, weights).mean_loss();
-    weights[index] = kept - kStep;
-    const double below = predictor.predict(forward, weights).mean_loss();
+    const double slope = testing::slope([&](double step) {
+      weights[index] = kept + step;
+      return predictor.predict(forward, weights).mean_loss();
+    });
     weights[index] = kept;
-    EXPECT_NEAR(gradients[index], (above - below) / (2 * kStep), 1e-8) << parameter.name;
+    EXPECT_NEAR(gradients[index], slope, 1e-8) << parameter.name;
   }
 }
 
@@ -142,8 +141,9 @@ TEST_P(PredictTest, FusedKernelsAgreeWithPlainOnesAndWithDoublePrecision) {
     return Predictor(config(), kTask, dtype, kernels).predict(request_of(examples_, true), weights);
   };
   const Prediction fused = predict(Dtype::f32, engine::Kernels::fused);
-  expect_close(fused, predict(Dtype::f32, engine::Kernels::plain), 2e-5, model.parameters());
-  expect_close(fused, predict(Dtype::f64, engine::Kernels::plain), 2e-5, model.parameters());
+  const double rounding = attention::find(GetParam()).facts().single_precision_error;
+  expect_close(fused, predict(Dtype::f32, engine::Kernels::plain), rounding, model.parameters());
+  expect_close(fused, predict(Dtype::f64, engine::Kernels::plain), rounding, model.parameters());
 }
 
 TEST_P(PredictTest, ThreadsDoNotShow) {
