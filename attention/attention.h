@@ -26,7 +26,7 @@ using ParameterValues = std::map<std::string, ParameterValue>;
 struct ParameterSpec {
   std::string name;               // "num_landmarks"
   ParameterValue default_value;   // its alternative is the parameter's type
-  std::string unit;               // "tokens", "features"; empty for pure numbers
+  std::string unit;               // "tokens" (at most n), "features"; empty for pure numbers
   std::optional<double> minimum;  // both included
   std::optional<double> maximum;
   std::vector<std::string> choices;  // for strings

@@ -94,11 +94,27 @@ ParameterValues resolve_parameters(const Facts& facts, const ParameterValues& gi
   return resolved;
 }
 
+ParameterValues fitting_parameters(const Facts& facts, int64_t nominal_length) {
+  ParameterValues fitting = resolve_parameters(facts, {});
+  for (const ParameterSpec& spec : facts.parameters)
+    if (auto* count = std::get_if<int64_t>(&fitting[spec.name]); count != nullptr && spec.unit == "tokens")
+      *count = std::min(*count, nominal_length);
+  return fitting;
+}
+
 void check_usage(const Mechanism& mechanism, const ParameterValues& parameters, const ProblemSize& size) {
   const Facts facts = mechanism.facts();
   if (size.causal && !facts.causal)
     throw UsageError(fmt::format("[{}] has no causal form", facts.name),
                      "leave attention.causal at false, or choose a causal mechanism (`lra list attention`)");
+  for (const ParameterSpec& spec : facts.parameters) {
+    const auto* count = std::get_if<int64_t>(&parameters.at(spec.name));
+    if (count != nullptr && spec.unit == "tokens" && *count > size.n)
+      throw UsageError(
+          fmt::format("[{}] attention.{} = {}, but sequences have n = {} tokens", facts.name, spec.name, *count,
+                      size.n),
+          fmt::format("choose at most {} (--set attention.{}=...), or longer sequences (--length)", size.n, spec.name));
+  }
   mechanism.check(parameters, size);
 }
 

@@ -21,7 +21,11 @@ const Mechanism& find(std::string_view name);
 /// Throws UsageError naming the parameter, its value, its range, and near matches of unknown names.
 ParameterValues resolve_parameters(const Facts& facts, const ParameterValues& given);
 
-/// Throws UsageError when the mechanism cannot be causal but is asked to, and whatever its own check throws.
+/// The defaults of `facts` for sequences of `nominal_length` tokens: numbers of tokens are at most that.
+ParameterValues fitting_parameters(const Facts& facts, int64_t nominal_length);
+
+/// Throws UsageError when the mechanism cannot be causal but is asked to, when a number of tokens among its parameters
+/// exceeds size.n, and whatever its own check throws.
 void check_usage(const Mechanism& mechanism, const ParameterValues& parameters, const ProblemSize& size);
 
 /// Put one in an anonymous namespace of the mechanism's file: `const Registration kRegistration(make_unique<Mine>());`

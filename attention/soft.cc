@@ -27,7 +27,7 @@ int64_t integer(const ParameterValues& parameters, const char* name) { return st
 
 /// Tokens to a landmark.
 int64_t stride_of(int64_t nominal_length, const ParameterValues& parameters) {
-  const int64_t num_landmarks = std::min(integer(parameters, "num_landmarks"), nominal_length);
+  const int64_t num_landmarks = integer(parameters, "num_landmarks");
   return (nominal_length + num_landmarks - 1) / num_landmarks;
 }
 

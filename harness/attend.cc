@@ -157,6 +157,7 @@ AttendResult attend(const AttendRequest& request) {
                          {.n = nominal,
                           .heads = heads ? shape[0] : 1,
                           .d_head = shape[-1],
+                          .d_model = heads ? shape[0] * shape[-1] : shape[-1],
                           .causal = request.causal,
                           .nominal_length = nominal});
 

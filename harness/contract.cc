@@ -60,8 +60,9 @@ std::vector<double> real_rows(const HostArray& array, int64_t real) {
 
 class Contract {
  public:
-  explicit Contract(std::string attention)
+  Contract(std::string attention, attention::ParameterValues parameters)
       : attention_(std::move(attention)),
+        parameters_(std::move(parameters)),
         mechanism_(attention::find(attention_)),
         facts_(mechanism_.facts()),
         repro_(fmt::format("lra selftest --attention {}", attention_)) {}
@@ -106,6 +107,7 @@ class Contract {
 
   AttendRequest request(int64_t n, int64_t real, uint64_t seed) const {
     AttendRequest made = random_request(attention_, n, real, seed);
+    for (const auto& [name, value] : parameters_) made.parameters[name] = value;
     made.causal = causal_;
     return made;
   }
@@ -222,7 +224,7 @@ class Contract {
     const auto counted = static_cast<double>(attend(forward).product_flops);
     const auto declared =
         static_cast<double>(facts_.forward_flops({.n = kN, .heads = kHeads, .d_head = kHeadWidth, .nominal_length = kN},
-                                                 attention::resolve_parameters(facts_, {})));
+                                                 attention::resolve_parameters(facts_, forward.parameters)));
     add("declared_flops", std::abs(counted - declared) <= kSlack * counted,
         fmt::format("declared {:.4g}, counted {:.4g} at n = {}", declared, counted, kN));
   }
@@ -357,6 +359,7 @@ class Contract {
   }
 
   std::string attention_;
+  attention::ParameterValues parameters_;  // that are given
   const attention::Mechanism& mechanism_;
   attention::Facts facts_;
   std::string repro_;
@@ -371,7 +374,9 @@ AttendRequest random_request(const std::string& attention, int64_t n, int64_t re
   const std::vector<std::string> names = attention::argument_names(attention::find(attention));
   const bool mixer = names.front() == "x";
   const engine::Shape shape = mixer ? engine::Shape{n, kHeads * kHeadWidth} : engine::Shape{kHeads, n, kHeadWidth};
-  AttendRequest request{.attention = attention, .seed = seed};
+  AttendRequest request{.attention = attention,
+                        .parameters = attention::fitting_parameters(attention::find(attention).facts(), n),
+                        .seed = seed};
   for (size_t i = 0; i < names.size(); ++i)
     request.arguments.push_back({.shape = shape, .values = random_values(stream, shape.elements())});
   request.mask.assign(static_cast<size_t>(n), 0.0);
@@ -384,6 +389,18 @@ AttendRequest random_request(const std::string& attention, int64_t n, int64_t re
   return request;
 }
 
-std::vector<Finding> check_contract(const std::string& attention) { return Contract(attention).run(); }
+std::vector<Finding> check_contract(const std::string& attention, const attention::ParameterValues& parameters) {
+  return Contract(attention, parameters).run();
+}
+
+std::vector<attention::ParameterValues> variants(const attention::Facts& facts) {
+  std::vector<attention::ParameterValues> all;
+  for (const attention::ParameterSpec& spec : facts.parameters) {
+    if (const bool* flag = std::get_if<bool>(&spec.default_value)) all.push_back({{spec.name, !*flag}});
+    for (const std::string& choice : spec.choices)
+      if (choice != std::get<std::string>(spec.default_value)) all.push_back({{spec.name, choice}});
+  }
+  return all;
+}
 
 }  // namespace lra::harness

@@ -25,7 +25,10 @@ AttendRequest random_request(const std::string& attention, int64_t n, int64_t re
 /// Runs all checks of one mechanism: shapes, finite output, plain against finite differences in f64, f32 kernels
 /// against plain f64 (values and every gradient), padding, masks with holes or of nothing but pads, a future that is
 /// not seen, repeatability, poisoned memory, short and odd lengths, growth of arena bytes, refusal of what it cannot
-/// do, the declared FLOPs.
-std::vector<Finding> check_contract(const std::string& attention);
+/// do, the declared FLOPs. `parameters`: those that are not to have their defaults.
+std::vector<Finding> check_contract(const std::string& attention, const attention::ParameterValues& parameters = {});
+
+/// One set of parameters for each choice that is not a default: the named variants of a mechanism.
+std::vector<attention::ParameterValues> variants(const attention::Facts& facts);
 
 }  // namespace lra::harness

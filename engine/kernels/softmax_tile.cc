@@ -21,11 +21,14 @@ int64_t whole_runs(int64_t columns) { return (columns + kLanes - 1) / kLanes * k
 
 /// Logits that no product makes: -infinity where a row does not see, and a constant in blind rows.
 void limit_to_visible(const SoftmaxTile& tile, float* s) {
+  if (!tile.reach.is_limited() && tile.blind == nullptr) return;
   const int64_t width = whole_runs(tile.columns);
   for (int64_t row = 0; row < tile.rows; ++row, s += tile.row_stride) {
-    const int64_t visible = tile.visible(row);
-    if (row < tile.blind_rows) std::fill(s, s + visible, 0.0F);
-    if (row < tile.blind_rows || visible < tile.columns) std::fill(s + visible, s + width, -kInfinity);
+    const int64_t begin = tile.visible_begin(row), end = std::max(begin, tile.visible_end(row));
+    const bool is_blind = tile.is_blind(row);
+    std::fill(s, s + begin, -kInfinity);
+    if (is_blind) std::fill(s + begin, s + end, 0.0F);
+    if (is_blind || end < width) std::fill(s + end, s + width, -kInfinity);
   }
 }
 
@@ -146,8 +149,8 @@ void softmax_tile_backward(const SoftmaxTile& tile, const float* log2_sums, cons
   limit_to_visible(tile, s);
   tile.dropout.threshold > 0 ? gradients<true>(tile, log2_sums, dots, s, g)
                              : gradients<false>(tile, log2_sums, dots, s, g);
-  for (int64_t row = 0; row < std::min(tile.rows, tile.blind_rows); ++row) {
-    std::fill_n(g + row * tile.row_stride, whole_runs(tile.columns), 0.0F);
+  for (int64_t row = 0; row < tile.rows; ++row) {
+    if (tile.is_blind(row)) std::fill_n(g + row * tile.row_stride, whole_runs(tile.columns), 0.0F);
   }
 }
 

@@ -9,24 +9,42 @@
 
 namespace lra::engine {
 
+/// Which keys a query may see: those of begin(i) <= j < end(i), both of which grow with i.
+struct Reach {
+  static constexpr int64_t kFar = int64_t{1} << 40;
+  int64_t behind = kFar;
+  int64_t ahead = kFar;
+  int64_t block = kFar;  // queries and keys are cut into blocks of so many and see only their own
+
+  bool is_limited() const { return behind < kFar || ahead < kFar || block < kFar; }
+  int64_t begin(int64_t query) const { return std::max(block_begin(query), query - std::min(behind, query)); }
+  int64_t end(int64_t query) const { return std::min(block_begin(query) + block, query + ahead + 1); }
+
+ private:
+  int64_t block_begin(int64_t query) const { return block < kFar ? query / block * block : 0; }
+};
+
 /// A tile of logits before scaling, [rows, columns], and what its rows may see.
 ///
 /// Logits of masked keys are -infinity: their weight is 0. A row without any visible unmasked key is blind: all its
-/// visible keys, masked or not, have the same weight, and no gradient reaches its logits. Blind rows come first,
-/// because what a row sees grows with it. Rows are worked on in whole vectors: they exist, and hold logits of
-/// -infinity, up to the next multiple of 16 columns.
+/// visible keys, masked or not, have the same weight, and no gradient reaches its logits. Rows are worked on in whole
+/// vectors: they exist, and hold logits of -infinity, up to the next multiple of 16 columns.
 struct SoftmaxTile {
   int64_t rows = 0;
   int64_t columns = 0;
-  int64_t row_stride = 0;       // a multiple of 16
-  int64_t blind_rows = 0;       // the first rows of the tile that are blind
-  int64_t visible_columns = 0;  // of row 0; `visible_growth` more in each row further down
-  int64_t visible_growth = 0;   // 1 when causal
-  float scale = 1.0F;           // of the logits, positive
-  DropoutWindow dropout;        // of the tile; row_begin is a multiple of 8, threshold 0 where nothing is dropped
+  int64_t row_stride = 0;        // a multiple of 16
+  const float* blind = nullptr;  // [rows]: 1 where blind; null: none is
+  Reach reach;
+  float scale = 1.0F;     // of the logits, positive
+  DropoutWindow dropout;  // where the tile lies; row_begin is a multiple of 8, threshold 0 where nothing is dropped
 
-  /// Columns of row `row` that it may see.
-  int64_t visible(int64_t row) const { return std::clamp<int64_t>(visible_columns + row * visible_growth, 0, columns); }
+  bool is_blind(int64_t row) const { return blind != nullptr && blind[row] != 0.0F; }
+  /// Columns of row `row` that it may see, from and to.
+  int64_t visible_begin(int64_t row) const { return column(reach.begin(dropout.row_begin + row)); }
+  int64_t visible_end(int64_t row) const { return column(reach.end(dropout.row_begin + row)); }
+
+ private:
+  int64_t column(int64_t key) const { return std::clamp<int64_t>(key - dropout.column_begin, 0, columns); }
 };
 
 /// What is known of the rows of a tile from the tiles before: [rows] each.

@@ -3,7 +3,7 @@
 
 #include "engine/ops/softmax_attention_kernels.h"
 
-namespace lra::engine::softmax_attention {
+namespace lra::engine::softmax_kernels {
 namespace {
 
 class Backward final : public Kernel {
@@ -35,7 +35,7 @@ class Backward final : public Kernel {
       prepare_rows(arguments, shared, part / blocks.count(), blocks[part % blocks.count()]);
     });
     member.meet();
-    const Visibility visibility = problem_.visibility(arguments.inputs[kMask], shared);
+    const Visibility visibility = problem_.visibility(shared);
     for_own_parts(member, problem_.heads * problem_.keys.count(),
                   [&](int64_t part) { key_tile(arguments, visibility, part); });
   }
@@ -85,9 +85,9 @@ class Backward final : public Kernel {
       const RowBlock strip = problem_.strips[i];
       if (!problem_.any_weight(visibility, strip, tile)) continue;
       const SoftmaxTile at = problem_.tile(visibility, arguments.keys, head, strip, rows);
-      add_strip(arguments, at, bias, dots, own, head);
+      add_strip(arguments, at, at.dropout.column_begin - rows.begin, bias, dots, own, head);
       await_earlier_tile(member, part, i + 1);
-      add_queries(at, own, arguments.outputs[kDq], head);
+      add_queries(at, at.dropout.column_begin - rows.begin, own, arguments.outputs[kDq], head);
       member.report(reported + i + 1);
     }
     await_earlier_tile(member, part, strips);  // strips that this tile leaves out
@@ -105,9 +105,10 @@ class Backward final : public Kernel {
     }
   }
 
-  /// Adds what a strip of queries gives to dk and dv of the tile, and makes the gradients of its logits.
-  void add_strip(const KernelArguments& arguments, const SoftmaxTile& tile, const float* bias, const float* dots,
-                 std::byte* own, int64_t head) const {
+  /// Adds what a strip of queries gives to dk and dv of the tile, and makes the gradients of its logits. The first
+  /// `skipped` keys of the tile are seen by none of them.
+  void add_strip(const KernelArguments& arguments, const SoftmaxTile& tile, int64_t skipped, const float* bias,
+                 const float* dots, std::byte* own, int64_t head) const {
     const int64_t begin = tile.dropout.row_begin;
     const View& q = arguments.inputs[kQ];
     const View& output_gradient = arguments.inputs[kDo];
@@ -118,12 +119,13 @@ class Backward final : public Kernel {
     copy_padded(row_of(q, head, begin), q.stride(1), tile.rows, problem_.d_head, floats_at(own, at_q_));
     copy_padded(row_of(output_gradient, head, begin), output_gradient.stride(1), tile.rows, problem_.d_head,
                 floats_at(own, at_do_));
-    from_rows(tile, q_rows, floats_at(own, at_key_panels_), bias, weights);
-    from_rows(tile, do_rows, floats_at(own, at_value_panels_), nullptr, gradients);
+    const int64_t panels = skipped * problem_.d_head, rows = skipped * problem_.d_padded();
+    from_rows(tile, q_rows, floats_at(own, at_key_panels_) + panels, bias + skipped, weights);
+    from_rows(tile, do_rows, floats_at(own, at_value_panels_) + panels, nullptr, gradients);
     softmax_tile_backward(tile, vector_of(arguments.inputs[kSavedLog2Sums], head) + begin, dots + begin, weights,
                           gradients);
-    to_keys(tile, weights, do_rows, floats_at(own, at_dv_));
-    to_keys(tile, gradients, q_rows, floats_at(own, at_dk_));
+    to_keys(tile, weights, do_rows, floats_at(own, at_dv_) + rows);
+    to_keys(tile, gradients, q_rows, floats_at(own, at_dk_) + rows);
   }
 
   /// x: [rows, columns] = a b^T, with b in panels.
@@ -156,7 +158,7 @@ class Backward final : public Kernel {
   }
 
   /// dq: [rows, d] += ds k.
-  void add_queries(const SoftmaxTile& tile, std::byte* own, const View& dq, int64_t head) const {
+  void add_queries(const SoftmaxTile& tile, int64_t skipped, std::byte* own, const View& dq, int64_t head) const {
     const int64_t d = problem_.d_padded();
     float* sums = floats_at(own, at_dq_);
     multiply(RowProduct{.m = tile.rows,
@@ -164,7 +166,7 @@ class Backward final : public Kernel {
                         .k = tile.columns,
                         .a = floats_at(own, at_gradients_),
                         .a_row_stride = tile.row_stride,
-                        .b = floats_at(own, at_key_rows_),
+                        .b = floats_at(own, at_key_rows_) + skipped * d,
                         .b_row_stride = d,
                         .c = sums,
                         .c_row_stride = d});
@@ -197,4 +199,4 @@ std::unique_ptr<Kernel> backward_kernel(const KernelRequest& request, const Soft
   return std::make_unique<Backward>(request, params);
 }
 
-}  // namespace lra::engine::softmax_attention
+}  // namespace lra::engine::softmax_kernels

@@ -5,7 +5,7 @@
 
 #include "engine/ops/softmax_attention_kernels.h"
 
-namespace lra::engine::softmax_attention {
+namespace lra::engine::softmax_kernels {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -40,7 +40,7 @@ class Forward final : public Kernel {
     for_own_parts(member, problem_.heads * tiles,
                   [&](int64_t part) { prepare_keys(arguments, shared, part / tiles, part % tiles); });
     member.meet();
-    const Visibility visibility = problem_.visibility(arguments.inputs[kMask], shared);
+    const Visibility visibility = problem_.visibility(shared);
     for_own_parts(member, problem_.heads * blocks, [&](int64_t part) {
       query_block(arguments, visibility, shared, arguments.scratch, part / blocks, part % blocks);
     });
@@ -72,13 +72,16 @@ class Forward final : public Kernel {
     std::fill_n(floats_at(own, at_outputs_), rows.rows * problem_.d_padded(), 0.0F);
     std::fill_n(floats_at(own, at_maxima_), rows.rows, -kInfinity);
     std::fill_n(floats_at(own, at_sums_), rows.rows, 0.0F);
-    for (int64_t j = 0; j < problem_.keys.count(); ++j) {
+    const RowBlock tiles = problem_.tiles_of(rows);
+    for (int64_t j = tiles.begin; j < tiles.begin + tiles.rows; ++j) {
       for (int64_t first = 0; first < rows.rows; first += kForwardStripRows) {
         const RowBlock strip{rows.begin + first, std::min(kForwardStripRows, rows.rows - first)};
         if (!problem_.any_weight(visibility, strip, j)) continue;
         const SoftmaxTile tile = problem_.tile(visibility, arguments.keys, head, strip, problem_.keys[j]);
-        add_tile(tile, visibility.bias + j * problem_.tile_stride(), keys_of(shared, head, j),
-                 values_of(shared, head, j), own, first);
+        const int64_t skipped = tile.dropout.column_begin - problem_.keys[j].begin;  // columns that no query sees
+        add_tile(tile, visibility.bias + j * problem_.tile_stride() + skipped,
+                 keys_of(shared, head, j) + skipped * problem_.d_head,
+                 values_of(shared, head, j) + skipped * problem_.d_padded(), own, first);
       }
     }
     write(arguments, own, head, rows);
@@ -154,4 +157,4 @@ std::unique_ptr<Kernel> forward_kernel(const KernelRequest& request, const Softm
   return std::make_unique<Forward>(request, params);
 }
 
-}  // namespace lra::engine::softmax_attention
+}  // namespace lra::engine::softmax_kernels

@@ -10,10 +10,10 @@
 #include "engine/op.h"
 #include "engine/ops/softmax_attention.h"
 
-namespace lra::engine::softmax_attention {
+namespace lra::engine::softmax_kernels {
 
-/// Inputs of the forward kernel: q, k, v: [h, n, d], mask: [n]. Outputs: o: [h, n, d], and the binary logarithms of the
-/// sums of exponentials: [h, n].
+/// Inputs of the forward kernel: q: [h, n, d], k, v: [h, m, d], mask: [m]. Outputs: o: [h, n, d], and the binary
+/// logarithms of the sums of exponentials: [h, n].
 enum ForwardInput : size_t { kQ, kK, kV, kMask };
 enum ForwardOutput : size_t { kO, kLog2Sums };
 /// The backward kernel also gets the outputs of forward and do.
@@ -35,7 +35,7 @@ inline constexpr int64_t kBackwardStripRows = 64;
 struct Visibility {
   const float* bias = nullptr;       // [tiles of keys, tile_stride]: 0, or -infinity where the key is masked or none
   const float* tile_used = nullptr;  // [tiles of keys]: 1 where any key is unmasked
-  int64_t blind_rows = 0;            // rows before this one see no unmasked key
+  const float* blind = nullptr;      // [n]: 1 where a query sees no unmasked key; null: all see one
 };
 
 /// The problem as both kernels see it: strips of queries by tiles of keys. A strip has a multiple of 8 rows, so that
@@ -48,12 +48,15 @@ class Problem {
  public:
   Problem(const KernelRequest& request, const SoftmaxAttentionParams& attention, int64_t strip_rows);
 
-  int64_t heads, n, d_head;
+  int64_t heads, n, d_head;  // n queries
+  Reach reach;
   RowBlocks strips, keys;
   SoftmaxAttentionParams params;
   uint32_t dropout_threshold;
 
   int64_t d_padded() const { return padded_width(d_head); }
+  /// Tiles of keys that a block of queries may see, numbers from and to.
+  RowBlock tiles_of(const RowBlock& rows) const;
   /// Floats from one row of a tile to the next.
   int64_t tile_stride() const { return padded_to_panels(keys.block_rows()); }
   /// Floats that a tile of keys (or values) takes as columns of a product.
@@ -64,8 +67,9 @@ class Problem {
   /// Reserves what prepare_mask() fills.
   void plan(ScratchPlan& plan);
   void prepare_mask(const View& mask, std::byte* shared) const;
-  Visibility visibility(const View& mask, std::byte* shared) const;
-  /// The tile of a strip of queries and a block of keys.
+  Visibility visibility(std::byte* shared) const;
+  /// The part of the tile of a strip of queries and a block of keys that any of the queries sees. It begins at a
+  /// multiple of kPanelColumns columns, its dropout.column_begin.
   SoftmaxTile tile(const Visibility& visibility, const ExampleKeys& example, int64_t head, const RowBlock& rows,
                    const RowBlock& columns) const;
   /// Whether any weight of a strip and the tile of keys number `key_tile` can differ from 0.
@@ -74,6 +78,7 @@ class Problem {
  private:
   size_t at_bias_ = 0;
   size_t at_tile_used_ = 0;
+  size_t at_blind_ = 0;  // [n], and whether any is
 };
 
-}  // namespace lra::engine::softmax_attention
+}  // namespace lra::engine::softmax_kernels

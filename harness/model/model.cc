@@ -50,9 +50,7 @@ Model::Model(const TrainConfig& config, const TaskShape& task, engine::Dtype dty
       mechanism_(attention::find(config.attention.name)),
       facts_(mechanism_.facts()),
       attention_parameters_(harness::attention_parameters(config)) {
-  attention::check_usage(
-      mechanism_, attention_parameters_,
-      {.n = max_rows(), .heads = config.model.heads, .d_head = config.model.d_head, .causal = config.attention.causal});
+  attention::check_usage(mechanism_, attention_parameters_, problem_size(max_rows()));
   if (config.model.vocab_rows > 0 && config.model.vocab_rows < task.vocab_size)
     throw UsageError(
         fmt::format("[model.vocab_rows] {} is below the task's {} token ids", config.model.vocab_rows, task.vocab_size),
@@ -96,6 +94,16 @@ const engine::Plan& Model::plan(int64_t rows, Mode mode) {
   return *plans_.try_emplace(key, std::move(made)).first->second;
 }
 
+attention::ProblemSize Model::problem_size(int64_t n) const {
+  const ModelConfig& m = config_.model;
+  return {.n = n,
+          .heads = m.heads,
+          .d_head = m.d_head,
+          .d_model = m.d_model,
+          .causal = config_.attention.causal,
+          .nominal_length = max_rows()};
+}
+
 ModelFlops Model::flops(int64_t length) const {
   const ModelConfig& m = config_.model;
   const int64_t n = length + (has_cls() ? 1 : 0), inner = m.heads * m.d_head;
@@ -105,12 +113,7 @@ ModelFlops Model::flops(int64_t length) const {
     dense += projections * 2 * n * m.d_model * inner;
   }
   const int64_t classifier = 2 * m.d_model * m.d_classifier + 2 * m.d_classifier * task_.num_classes;
-  const attention::ProblemSize size{.n = n,
-                                    .heads = m.heads,
-                                    .d_head = m.d_head,
-                                    .d_model = m.d_model,
-                                    .causal = config_.attention.causal,
-                                    .nominal_length = m.nominal_length + (has_cls() ? 1 : 0)};
+  const attention::ProblemSize size = problem_size(n);
   const int64_t forward = facts_.forward_flops ? facts_.forward_flops(size, attention_parameters_) : 0;
   const int64_t backward = facts_.backward_flops ? facts_.backward_flops(size, attention_parameters_) : 2 * forward;
   return {.forward = m.layers * (dense + forward) + classifier,

@@ -72,6 +72,7 @@ class Model {
   ModelFlops flops(int64_t length) const;
 
  private:
+  attention::ProblemSize problem_size(int64_t n) const;
   std::unique_ptr<const engine::Plan> make_plan(int64_t rows, Mode mode);
 
   TrainConfig config_;

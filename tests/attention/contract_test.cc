@@ -1,6 +1,7 @@
 // Every registered mechanism keeps the contract; and the contract catches those that do not.
 #include "harness/contract.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -39,6 +40,15 @@ TEST_P(ContractTest, Holds) {
   EXPECT_FALSE(findings.empty());
   for (const harness::Finding& finding : findings)
     EXPECT_TRUE(finding.passed) << finding.check << ": " << finding.detail << "\nrepro: " << finding.repro;
+}
+
+TEST_P(ContractTest, HoldsForEveryVariant) {
+  for (const ParameterValues& variant : harness::variants(find(GetParam()).facts()))
+    for (const harness::Finding& finding : harness::check_contract(GetParam(), variant))
+      EXPECT_TRUE(finding.passed) << variant.begin()->first << " = "
+                                  << std::visit([](const auto& v) { return fmt::format("{}", v); },
+                                                variant.begin()->second)
+                                  << ": " << finding.check << ": " << finding.detail;
 }
 
 TEST_P(ContractTest, FactsAreComplete) {

@@ -1,8 +1,10 @@
 // SOFT: its definition by dense linear algebra, its limit, its landmarks under padding.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <Eigen/Dense>
 
+#include "engine/errors.h"
 #include "harness/attend.h"
 #include "harness/contract.h"
 
@@ -132,9 +134,13 @@ TEST(SoftTest, EveryTokenALandmarkIsTheWholeKernel) {
   }
 }
 
-TEST(SoftTest, FewerTokensThanLandmarksAreTheirOwn) {
-  AttendRequest request = request_of(7, 7, 64, "mean");
-  expect_definition(request, {.stride = 1});
+TEST(SoftTest, RefusesMoreLandmarksThanTokens) {
+  try {
+    harness::attend(request_of(7, 7, 64, "mean"));
+    FAIL() << "was accepted";
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("attention.num_landmarks = 64, but sequences have n = 7 tokens"));
+  }
 }
 
 }  // namespace

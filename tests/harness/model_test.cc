@@ -272,7 +272,8 @@ TEST(ModelTest, RefusesAVocabularyThatIsTooSmallAndWhatTheMechanismCannotDo) {
   tiny = testing::tiny_config("softmax", 64);
   tiny.attention.parameters["no_such"] = 1;
   EXPECT_THROW(Model(tiny, kTask, Dtype::f32, engine::Kernels::fused), UsageError);
-  tiny = testing::tiny_config("sofmax", 64);
+  tiny = testing::tiny_config("softmax", 64);
+  tiny.attention.name = "sofmax";
   EXPECT_THROW(Model(tiny, kTask, Dtype::f32, engine::Kernels::fused), UsageError);
 }
 
