@@ -9,6 +9,7 @@
 #include <cmath>
 
 #include "attention/registry.h"
+#include "attention/segments.h"
 #include "engine/errors.h"
 #include "engine/ops/activations.h"
 #include "engine/ops/elementwise.h"
@@ -25,12 +26,6 @@ using namespace engine;  // the vocabulary of operations
 
 int64_t integer(const ParameterValues& parameters, const char* name) { return std::get<int64_t>(parameters.at(name)); }
 
-/// Tokens to a landmark.
-int64_t stride_of(int64_t nominal_length, const ParameterValues& parameters) {
-  const int64_t num_landmarks = integer(parameters, "num_landmarks");
-  return (nominal_length + num_landmarks - 1) / num_landmarks;
-}
-
 /// FLOPs of all heads.
 struct Products {
   int64_t square = 0;  // one product of the size of the inverse
@@ -38,7 +33,7 @@ struct Products {
 };
 
 Products products_of(const ProblemSize& size, const ParameterValues& parameters) {
-  const int64_t stride = stride_of(size.nominal_length, parameters), d = size.d_head;
+  const int64_t stride = segment_stride(size.nominal_length, parameters), d = size.d_head;
   const int64_t m = (size.n + stride - 1) / stride;
   const bool convolution = std::get<std::string>(parameters.at("landmarks")) == "convolution";
   const int64_t rows = 3 * size.n * m * d + (convolution ? m * stride * d * d : 0);
@@ -104,15 +99,13 @@ class Soft final : public Attention {
     const int64_t n = q.shape()[1], d = q.shape()[2];
     const Var real = reshape(mask, {n, 1});
     const Var x = multiply(affine(q, std::pow(static_cast<double>(d), -0.25), 0), real);
-    const Segments segments(n, stride_of(context.nominal_length, context.parameters));
+    const Segments segments(n, segment_stride(context.nominal_length, context.parameters));
     const Var counts = segments.sums(real);  // [m, 1] real tokens
     const Var landmarks = context.text("landmarks") == "mean" ? divide(segments.sums(x), clamp_min(counts, 1))
                                                               : convolve(context, segments.rows(x));
-    // A landmark of nothing but pads is cut off from everything: its row and column of P2 are those of the identity.
-    const Var used = greater(counts, 0), used_row = reshape(used, {1, segments.count});
-    const Var p1 = multiply(gaussian(x, landmarks), used_row);
-    const Var unused = multiply(identity(context.graph, segments.count), affine(used, -1, 1));
-    const Var p2 = add(multiply(multiply(gaussian(landmarks, landmarks), used), used_row), unused);
+    const Var used = greater(counts, 0);
+    const Var p1 = multiply(gaussian(x, landmarks), reshape(used, {1, segments.count}));
+    const Var p2 = without_unused(gaussian(landmarks, landmarks), used);
     const auto solve = [&](Var right) {
       return newton_solve(p2, right, {.iterations = context.integer("iterations"), .ridge = context.real("ridge")});
     };
@@ -123,62 +116,25 @@ class Soft final : public Attention {
   }
 
  private:
-  /// A sequence cut into segments of `stride` tokens, the last one filled up with zeros.
-  struct Segments {
-    Segments(int64_t n, int64_t tokens)
-        : stride(tokens), count((n + tokens - 1) / tokens), missing(count * tokens - n) {}
-    int64_t stride, count, missing;
-
-    Var filled(Var x) const {
-      if (missing == 0) return x;
-      Shape shape = x.shape();
-      shape.set(-2, missing);
-      const Var zeros =
-          x.graph().constant("segment_end", shape, std::vector<double>(static_cast<size_t>(shape.elements())));
-      const Var parts[] = {x, zeros};
-      return concat(parts, -2);
-    }
-    /// [h, n, d] -> [h, count, stride * d].
-    Var rows(Var x) const {
-      const int64_t h = x.shape()[0], d = x.shape()[2];
-      return reshape(filled(x), {h, count, stride * d});
-    }
-    /// [h, n, d] -> [h, count, d], or [n, 1] -> [count, 1].
-    Var sums(Var x) const {
-      if (x.shape().rank() == 2) return sum(reshape(filled(x), {count, stride}), 1, true);
-      return sum(reshape(filled(x), {x.shape()[0], count, stride, x.shape()[2]}), 2, false);
-    }
-  };
-
   /// The bottleneck of the official code: convolution without bias, shared by the heads, layer norm, GELU.
   static Var convolve(const Context& context, Var rows) {
     const int64_t h = rows.shape()[0], m = rows.shape()[1], width = rows.shape()[2];
-    const Var weight = own(context, "landmarks.weight", {width, d_of(context, rows)}, init_torch_linear(width));
+    const Var weight =
+        own_parameter(context, "landmarks.weight", {width, d_of(context, rows)}, init_torch_linear(width));
     const int64_t d = weight.shape()[1];
     const Var y = reshape(matmul(rows, weight), {h * m, d});
-    const Var normal = layer_norm(y, own(context, "landmarks.norm.weight", {d}, init_constant(1)),
-                                  own(context, "landmarks.norm.bias", {d}, init_constant(0)), 1e-5);
+    const Var normal = layer_norm(y, own_parameter(context, "landmarks.norm.weight", {d}, init_constant(1)),
+                                  own_parameter(context, "landmarks.norm.bias", {d}, init_constant(0)), 1e-5);
     return reshape(gelu(normal, Gelu::erf), {h, m, d});
   }
   static int64_t d_of(const Context& context, Var rows) {
-    return rows.shape()[2] / stride_of(context.nominal_length, context.parameters);
+    return rows.shape()[2] / segment_stride(context.nominal_length, context.parameters);
   }
-  static Var own(const Context& context, const std::string& name, const Shape& shape, const Initializer& initializer) {
-    Graph& graph = context.graph;
-    return graph.parameter(graph.parameters().declare(context.scope + "." + name, shape, initializer));
-  }
-
   /// exp(-|x_i - y_j|^2 / 2): [h, n, m] (equation 4).
   static Var gaussian(Var x, Var y) {
     const int64_t h = y.shape()[0], m = y.shape()[1];
     const Var x_norms = sum(square(x), 2, true), y_norms = reshape(sum(square(y), 2, true), {h, 1, m});
     return exp(subtract(matmul(x, y, false, true), affine(add(x_norms, y_norms), 0.5, 0)));
-  }
-
-  static Var identity(Graph& graph, int64_t m) {
-    std::vector<double> ones(static_cast<size_t>(m * m), 0.0);
-    for (int64_t i = 0; i < m; ++i) ones[static_cast<size_t>(i * m + i)] = 1;
-    return graph.constant("identity", {m, m}, std::move(ones));
   }
 };
 
