@@ -285,14 +285,13 @@ class Contract {
   void time_growth() {
     constexpr int64_t kShort = 2048, kLong = 4096;
     constexpr int kTries = 5, kRuns = 5;
-    // Arrays may leave the caches between the two lengths: n x n ones of what is quadratic (5.9 was measured), learned
-    // ones of n rows (2.6 was measured).
-    const auto learned = [&](int64_t n) {
-      int64_t elements = 0;
-      for (const auto& [name, value] : attend(request(n, n, 1)).parameters) elements += value.shape.elements();
-      return elements;
-    };
-    const double slack = facts_.growth_exponent_time > 1 ? 1.75 : learned(kLong) > learned(kShort) ? 1.4 : 1.15;
+    // What works on little stays in cache at both lengths; arrays that leave it in between cost more a token: 5.9 times
+    // was measured for n x n arrays, 2.6 times for n x 256 ones.
+    constexpr int64_t kCachedBytes = int64_t{4} << 20;
+    const AttendResult at = attend(request(kLong, kLong, 1));
+    int64_t bytes = at.arena_bytes;
+    for (const auto& [name, value] : at.parameters) bytes += 2 * 4 * value.shape.elements();  // and their gradients
+    const double slack = facts_.growth_exponent_time > 1 ? 1.75 : bytes > kCachedBytes ? 1.4 : 1.15;
     const double allowed = std::pow(2.0, facts_.growth_exponent_time) * slack;
     double least = INFINITY;
     for (int i = 0; i < kTries && least > allowed; ++i) {

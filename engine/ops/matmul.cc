@@ -47,19 +47,48 @@ onednn::MatmulSpec spec_of(const View& a, const View& b, const View& c, Transpos
           .accumulate = accumulate};
 }
 
+/// How the rows of a batch of matrices make one matrix: all of the first before those of the second, the first of each
+/// before the second ones, or not at all.
+enum class RowOrder { none, by_matrix, by_row };
+RowOrder row_order(int64_t batch, int64_t rows, int64_t row_stride, int64_t batch_stride) {
+  if (batch_stride == rows * row_stride) return RowOrder::by_matrix;
+  return row_stride == batch * batch_stride ? RowOrder::by_row : RowOrder::none;
+}
+
+/// oneDNN has no fast kernel for a matrix that serves a whole batch. Where that is the right one, the others are joined
+/// to one matrix of all their rows; otherwise there is a call for each.
 class OneDnnKernel final : public Kernel {
  public:
-  explicit OneDnnKernel(const onednn::MatmulSpec& spec) : matmul_(onednn::Matmul::find(spec)), bias_(spec.bias) {}
+  explicit OneDnnKernel(const onednn::MatmulSpec& spec) : spec_(spec) {
+    const bool shares_a = spec.batch > 1 && spec.a_batch_stride == 0,
+               shares_b = spec.batch > 1 && spec.b_batch_stride == 0;
+    if (shares_a || shares_b) {
+      const RowOrder order = row_order(spec.batch, spec.m, spec.a_row_stride, spec.a_batch_stride);
+      if (!shares_a && !spec.transpose_a && order != RowOrder::none &&
+          order == row_order(spec.batch, spec.m, spec.c_row_stride, spec.c_batch_stride)) {
+        spec_.m *= spec.batch;
+        if (order == RowOrder::by_row)
+          spec_.a_row_stride = spec.a_batch_stride, spec_.c_row_stride = spec.c_batch_stride;
+      } else {
+        calls_ = spec.batch;
+      }
+      spec_.batch = 1;
+    }
+    matmul_ = onednn::Matmul::find(spec_);
+  }
   size_t scratch_bytes() const override { return matmul_->scratch_bytes(); }
   void run(const KernelArguments& arguments) const override {
-    matmul_->run(arguments.inputs[0].as<float>(), arguments.inputs[1].as<float>(),
-                 bias_ ? arguments.inputs[2].as<float>() : nullptr, arguments.outputs[0].as<float>(),
-                 arguments.scratch);
+    for (int64_t i = 0; i < calls_; ++i)
+      matmul_->run(arguments.inputs[0].as<float>() + i * spec_.a_batch_stride,
+                   arguments.inputs[1].as<float>() + i * spec_.b_batch_stride,
+                   spec_.bias ? arguments.inputs[2].as<float>() : nullptr,
+                   arguments.outputs[0].as<float>() + i * spec_.c_batch_stride, arguments.scratch);
   }
 
  private:
+  onednn::MatmulSpec spec_;  // of one call; its batch strides lead from one to the next
+  int64_t calls_ = 1;
   std::shared_ptr<const onednn::Matmul> matmul_;
-  bool bias_;
 };
 
 /// The plain product: one Eigen expression a matrix.
