@@ -49,12 +49,15 @@ class Performer final : public Attention {
                             .unit = "steps",
                             .minimum = 0,
                             .help = "new directions every so many training steps; 0: the same throughout"}},
-            .forward_flops = [](const ProblemSize& size, const ParameterValues& parameters) {
-              const bool direct = std::get<std::string>(parameters.at("kernel")) == kReluDirect;
-              const int64_t features = direct ? size.d_head : std::get<int64_t>(parameters.at("num_features"));
-              // Features of q and k, keys into the state, queries out of it.
-              return 2 * size.heads * size.n * features * size.d_head * (direct ? 2 : 4);
-            }};
+            // Keys into the state, queries out of it; and the features of both, whose directions need no gradient.
+            .forward_flops =
+                [](const ProblemSize& size, const ParameterValues& parameters) {
+                  return product_flops(size, parameters) * (has_directions(parameters) ? 4 : 2);
+                },
+            .backward_flops =
+                [](const ProblemSize& size, const ParameterValues& parameters) {
+                  return product_flops(size, parameters) * (has_directions(parameters) ? 6 : 4);
+                }};
   }
 
   /// O = f(Q) (f(K)^T V) / f(Q) (f(K)^T 1).
@@ -71,9 +74,19 @@ class Performer final : public Attention {
   }
 
  private:
+  static bool has_directions(const ParameterValues& parameters) {
+    return std::get<std::string>(parameters.at("kernel")) != kReluDirect;
+  }
+  /// Of one product between the features and something of the width of a head, all heads.
+  static int64_t product_flops(const ProblemSize& size, const ParameterValues& parameters) {
+    const int64_t features =
+        has_directions(parameters) ? std::get<int64_t>(parameters.at("num_features")) : size.d_head;
+    return 2 * size.heads * size.n * features * size.d_head;
+  }
+
   /// [num_features, d], the same for all heads of a layer; not valid() where the kernel has none.
   static Var directions_of(const Context& context, int64_t d) {
-    if (context.text("kernel") == kReluDirect) return {};
+    if (!has_directions(context.parameters)) return {};
     const int64_t m = context.integer("num_features"), redraw_steps = context.integer("redraw_steps");
     const uint64_t site = hash_name(context.scope);
     const bool orthogonal = context.flag("orthogonal");

@@ -222,9 +222,9 @@ class Contract {
     AttendRequest forward = request(kN, kN, 1);
     forward.output_gradient.clear();
     const auto counted = static_cast<double>(attend(forward).product_flops);
-    const auto declared =
-        static_cast<double>(facts_.forward_flops({.n = kN, .heads = kHeads, .d_head = kHeadWidth, .nominal_length = kN},
-                                                 attention::resolve_parameters(facts_, forward.parameters)));
+    const auto declared = static_cast<double>(facts_.forward_flops(
+        {.n = kN, .heads = kHeads, .d_head = kHeadWidth, .d_model = kHeads * kHeadWidth, .nominal_length = kN},
+        attention::resolve_parameters(facts_, forward.parameters)));
     add("declared_flops", std::abs(counted - declared) <= kSlack * counted,
         fmt::format("declared {:.4g}, counted {:.4g} at n = {}", declared, counted, kN));
   }

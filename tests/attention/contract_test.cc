@@ -63,8 +63,8 @@ TEST_P(ContractTest, FactsAreComplete) {
   // The declared growth of time is that of the declared FLOPs.
   ASSERT_TRUE(facts.forward_flops);
   const auto flops = [&](int64_t n) {
-    return static_cast<double>(
-        facts.forward_flops({.n = n, .heads = 2, .d_head = 32, .nominal_length = n}, resolve_parameters(facts, {})));
+    return static_cast<double>(facts.forward_flops(
+        {.n = n, .heads = 2, .d_head = 32, .d_model = 64, .nominal_length = n}, resolve_parameters(facts, {})));
   };
   EXPECT_NEAR(std::log2(flops(32768) / flops(16384)), facts.growth_exponent_time, 0.15);
 }
