@@ -49,39 +49,45 @@ class Performer final : public Attention {
                             .unit = "steps",
                             .minimum = 0,
                             .help = "new directions every so many training steps; 0: the same throughout"}},
-            // Keys into the state, queries out of it; and the features of both, whose directions need no gradient.
+            // Directions need no gradient: one product backwards where others have two.
             .forward_flops =
                 [](const ProblemSize& size, const ParameterValues& parameters) {
-                  return product_flops(size, parameters) * (has_directions(parameters) ? 4 : 2);
+                  const Products products = products_of(size, parameters);
+                  return products.sums + products.features;
                 },
             .backward_flops =
                 [](const ProblemSize& size, const ParameterValues& parameters) {
-                  return product_flops(size, parameters) * (has_directions(parameters) ? 6 : 4);
+                  const Products products = products_of(size, parameters);
+                  return 2 * products.sums + products.features;
                 }};
   }
 
-  /// O = f(Q) (f(K)^T V) / f(Q) (f(K)^T 1).
+  /// O = f(Q) (f(K)^T V) / f(Q) (f(K)^T 1). A column of ones beside V makes the denominator with the same products.
   Var attend(const Context& context, Var q, Var k, Var v, Var mask) const override {
-    const Var real = reshape(mask, {mask.shape()[0], 1});
-    const Var directions = directions_of(context, q.shape()[2]);
-    const Var of_queries = features(context, q, directions, Var());
-    const Var of_keys = multiply(features(context, k, directions, mask), real);
+    const int64_t h = q.shape()[0], n = q.shape()[1], d = q.shape()[2];
+    const Var directions = directions_of(context, d);
+    const Var of_queries = query_features(context, q, directions), of_keys = key_features(context, k, directions, mask);
     if (!context.graph.use_fused())
       return plain_linear_attention(of_queries, of_keys, v, {Normalizer::clamp_min, kSmallest, false});
-    const Var state = matmul(of_keys, v, true, false), total = sum(of_keys, 1, true);
-    const Var denominator = clamp_min(sum(multiply(of_queries, total), 2, true), kSmallest);
-    return divide(matmul(of_queries, state), denominator);
+    const Var ones = context.graph.constant("ones", {h, n, 1}, std::vector<double>(static_cast<size_t>(h * n), 1.0));
+    const Var parts[] = {v, ones};
+    const Var sums = matmul(of_queries, matmul(of_keys, concat(parts, 2), true, false));
+    return divide(slice(sums, 2, 0, d), clamp_min(slice(sums, 2, d, d + 1), kSmallest));
   }
 
  private:
   static bool has_directions(const ParameterValues& parameters) {
     return std::get<std::string>(parameters.at("kernel")) != kReluDirect;
   }
-  /// Of one product between the features and something of the width of a head, all heads.
-  static int64_t product_flops(const ProblemSize& size, const ParameterValues& parameters) {
-    const int64_t features =
-        has_directions(parameters) ? std::get<int64_t>(parameters.at("num_features")) : size.d_head;
-    return 2 * size.heads * size.n * features * size.d_head;
+  /// The two products with keys and queries, and those that make the features (0 without directions), all heads.
+  struct Products {
+    int64_t sums, features;
+  };
+  static Products products_of(const ProblemSize& size, const ParameterValues& parameters) {
+    const bool directions = has_directions(parameters);
+    const int64_t features = directions ? std::get<int64_t>(parameters.at("num_features")) : size.d_head;
+    const int64_t of_column = 2 * size.heads * size.n * features;
+    return {.sums = 2 * of_column * (size.d_head + 1), .features = directions ? 2 * of_column * size.d_head : 0};
   }
 
   /// [num_features, d], the same for all heads of a layer; not valid() where the kernel has none.
@@ -94,20 +100,33 @@ class Performer final : public Attention {
     return context.graph.constant("directions", {m, d}, random_directions(context.seed, site, 0, m, d, orthogonal));
   }
 
-  /// [h, n, features]. With exponentials, f(x)_r = exp(w_r . x - |x|^2 / 2 - c) / sqrt(m) of x scaled by d^(-1/4): c is
-  /// the largest exponent of a query, and that of all real keys; it leaves the quotient as it is.
-  static Var features(const Context& context, Var x, Var directions, Var key_mask) {
-    const std::string& kernel = context.text("kernel");
-    if (kernel == kReluDirect) return affine(relu(x), 1, kReluShift);
-    if (kernel == kRelu) return affine(relu(matmul(x, directions, false, true)), 1, kReluShift);
-    const Var scaled = affine(x, std::pow(static_cast<double>(x.shape()[2]), -0.25), 0);
-    const Var exponents =
-        subtract(matmul(scaled, directions, false, true), affine(sum(square(scaled), 2, true), 0.5, 0));
-    const Var shift =
-        key_mask.valid() ? largest_exponent(scaled, directions, key_mask) : stop_gradient(max(exponents, 2, true));
-    const double scale = 1.0 / std::sqrt(static_cast<double>(context.integer("num_features")));
-    return affine(exp(subtract(exponents, shift)), scale, 0);
+  // Of the softmax kernel f(x)_r = exp(w_r . x - |x|^2 / 2 - c), x scaled by d^(-1/4): c is the largest exponent of a
+  // query, and that of all real keys. It leaves the quotient as it is, as the 1 / sqrt(m) does that is left out.
+
+  /// [h, n, features]. What is subtracted from a query's products is their largest: its |x|^2 / 2 is part of c, too.
+  static Var query_features(const Context& context, Var q, Var directions) {
+    if (context.text("kernel") != kSoftmax) return relu_features(context, q, directions);
+    const Var products = matmul(scaled(q), directions, false, true);
+    return exp(subtract(products, stop_gradient(max(products, 2, true))));
   }
+
+  /// [h, n, features], 0 for masked keys.
+  static Var key_features(const Context& context, Var k, Var directions, Var mask) {
+    const Var real = reshape(mask, {mask.shape()[0], 1});
+    if (context.text("kernel") != kSoftmax) return multiply(relu_features(context, k, directions), real);
+    constexpr double kNever = 1e4;  // exp(-1e4) is 0 in every precision
+    const Var x = scaled(k);
+    const Var shift = add(largest_exponent(x, directions, mask), affine(real, -kNever, kNever));
+    const Var subtracted = add(affine(sum(square(x), 2, true), 0.5, 0), shift);
+    return exp(subtract(matmul(x, directions, false, true), subtracted));
+  }
+
+  static Var relu_features(const Context& context, Var x, Var directions) {
+    const Var products = context.text("kernel") == kRelu ? matmul(x, directions, false, true) : x;
+    return affine(relu(products), 1, kReluShift);
+  }
+
+  static Var scaled(Var x) { return affine(x, std::pow(static_cast<double>(x.shape()[2]), -0.25), 0); }
 };
 
 const Registration kRegistration(std::make_unique<Performer>());

@@ -129,9 +129,15 @@ class LargestExponentKernel final : public Kernel {
 #pragma omp simd reduction(+ : square)
           for (int64_t a = 0; a < x.shape()[2]; ++a) square += at[a] * at[a];
           const float* of_row = exponents + row * m_;
-          float most = -std::numeric_limits<float>::infinity();
-#pragma omp simd reduction(max : most)
-          for (int64_t r = 0; r < m_; ++r) most = std::max(most, of_row[r]);
+          constexpr int64_t kLanes = 16;
+          float lanes[kLanes];
+          std::fill_n(lanes, kLanes, -std::numeric_limits<float>::infinity());
+          int64_t r = 0;
+          for (; r + kLanes <= m_; r += kLanes)
+#pragma omp simd
+            for (int64_t l = 0; l < kLanes; ++l) lanes[l] = of_row[r + l] > lanes[l] ? of_row[r + l] : lanes[l];
+          for (; r < m_; ++r) lanes[0] = std::max(lanes[0], of_row[r]);
+          const float most = *std::max_element(lanes, lanes + kLanes);
           largest = std::max(largest, most - square / 2);
         }
       }

@@ -67,6 +67,21 @@ T larger(T a, T b) {
   return b > a || std::isnan(b) ? b : a;
 }
 
+/// The largest of a row, or a NaN of it, lane by lane first.
+template <class T>
+T largest_of_row(const T* x, int64_t count) {
+  constexpr int64_t kLanes = 16;
+  T lanes[kLanes];
+  std::fill_n(lanes, kLanes, x[0]);
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+#pragma omp simd
+    for (int64_t l = 0; l < kLanes; ++l)
+      lanes[l] = (x[i + l] > lanes[l]) | (x[i + l] != x[i + l]) ? x[i + l] : lanes[l];
+  for (; i < count; ++i) lanes[0] = larger(lanes[0], x[i]);
+  return std::accumulate(lanes + 1, lanes + kLanes, lanes[0], larger<T>);
+}
+
 /// The output always has the reduced axis (with extent 1); dropping it is a reshape.
 template <Reduction kReduction, class T>
 class ReduceKernel final : public Kernel {
@@ -83,7 +98,7 @@ class ReduceKernel final : public Kernel {
         if constexpr (kReduction == Reduction::sum) {
           out = sum_row(row, split.extent) + (accumulate_ ? out : T{0});
         } else {
-          out = std::accumulate(row, row + split.extent, row[0], larger<T>);
+          out = largest_of_row(row, split.extent);
         }
         continue;
       }
