@@ -6,7 +6,10 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
+#include <utility>
 
+#include "attention/plugin_guard.h"
 #include "engine/errors.h"
 
 namespace lra::attention {
@@ -18,10 +21,21 @@ struct Entry {
   std::string file;
 };
 
-std::map<std::string, Entry, std::less<>>& entries() {
-  static std::map<std::string, Entry, std::less<>> map;
+using Entries = std::map<std::string, Entry, std::less<>>;
+
+Entries& entries() {
+  static Entries map;
   return map;
 }
+
+/// What the registration objects of a plug-in bring while it is loaded.
+struct Arrivals {
+  std::string origin;
+  Entries entries = {};
+  std::exception_ptr error = {};  // the first one: an exception may not leave a registration object
+};
+
+Arrivals* arrivals = nullptr;
 
 [[noreturn]] void refuse(const std::string& message) {
   std::fputs((message + "\n").c_str(), stderr);
@@ -64,6 +78,47 @@ void check_range(const Facts& facts, const ParameterSpec& spec, const ParameterV
                    fmt::format("the default is {}; {}", text_of(spec.default_value), spec.help));
 }
 
+/// Why a mechanism from `file` cannot stand beside `others`; empty when it can.
+std::string conflict(const Facts& facts, const std::string& file, const Entries& others) {
+  for (const auto& [name, entry] : others) {
+    if (name == facts.name) return fmt::format("attention `{}` is registered by {} and by {}", name, entry.file, file);
+    for (const ParameterSpec& theirs : entry.facts.parameters)
+      for (const ParameterSpec& ours : facts.parameters)
+        if (ours.name == theirs.name &&
+            (ours.unit != theirs.unit || ours.default_value.index() != theirs.default_value.index()))
+          return fmt::format("parameter `{}` has two meanings, in {} and in {}", ours.name, entry.file, file);
+  }
+  return "";
+}
+
+/// Throws UsageError for facts that the program cannot work with: what a test refuses in a mechanism of the tree.
+void check_facts(const Facts& facts, const std::string& origin) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz0123456789_";
+  const auto is_key = [&](const std::string& name) {
+    return !name.empty() && name.find_first_not_of(kLetters) == std::string::npos;
+  };
+  if (!is_key(facts.name))
+    throw UsageError(fmt::format("[plug-in] {}: `{}` cannot name an attention", origin, facts.name),
+                     "Facts::name is typed on command lines and names directories: use a-z, 0-9 and _");
+  for (const ParameterSpec& spec : facts.parameters)
+    if (!is_key(spec.name) || spec.name == "name" || spec.name == "causal" || spec.name.starts_with("plugin"))
+      throw UsageError(fmt::format("[plug-in] {}: `{}` cannot name a parameter of {}", origin, spec.name, facts.name),
+                       "it is set by --set attention.<name>=…: use a-z, 0-9 and _, but not name, causal or plugin…");
+  resolve_parameters(facts, {});  // the defaults lie within their own ranges and choices
+}
+
+/// The entry of a mechanism that `arrivals->origin` registers.
+Entry arriving(std::unique_ptr<const Mechanism> mechanism) {
+  const std::string& origin = arrivals->origin;
+  std::unique_ptr<const Mechanism> guarded = guard_plugin(std::move(mechanism), origin);
+  Facts facts = guarded->facts();
+  check_facts(facts, origin);
+  for (const Entries* others : {&std::as_const(entries()), &std::as_const(arrivals->entries)})
+    if (const std::string problem = conflict(facts, origin, *others); !problem.empty())
+      throw UsageError("[plug-in] " + problem, "give yours another name and build it again");
+  return {std::move(guarded), std::move(facts), origin};
+}
+
 }  // namespace
 
 std::vector<std::string> names() {
@@ -74,7 +129,9 @@ std::vector<std::string> names() {
 
 const Mechanism& find(std::string_view name) {
   const auto found = entries().find(name);
-  if (found == entries().end()) throw UsageError(fmt::format("unknown attention `{}`", name), suggest(name, names()));
+  if (found == entries().end())
+    throw UsageError(fmt::format("unknown attention `{}`", name),
+                     suggest(name, names()) + "; one from a plug-in needs --plugin PATH/libNAME.so");
   return *found->second.mechanism;
 }
 
@@ -118,16 +175,36 @@ void check_usage(const Mechanism& mechanism, const ParameterValues& parameters, 
   mechanism.check(parameters, size);
 }
 
-Registration::Registration(std::unique_ptr<const Mechanism> mechanism, const char* file) {
-  Facts facts = mechanism->facts();
-  for (const auto& [name, entry] : entries()) {
-    if (name == facts.name) refuse(fmt::format("attention `{}` is registered by {} and by {}", name, entry.file, file));
-    for (const ParameterSpec& theirs : entry.facts.parameters)
-      for (const ParameterSpec& ours : facts.parameters)
-        if (ours.name == theirs.name &&
-            (ours.unit != theirs.unit || ours.default_value.index() != theirs.default_value.index()))
-          refuse(fmt::format("parameter `{}` has two meanings, in {} and in {}", ours.name, entry.file, file));
+std::vector<std::string> register_from(const std::string& origin, const std::function<void()>& load) {
+  Arrivals arrived{.origin = origin};
+  arrivals = &arrived;
+  try {
+    load();
+  } catch (...) {
+    arrivals = nullptr;
+    throw;
   }
+  arrivals = nullptr;
+  if (arrived.error) std::rethrow_exception(arrived.error);
+  std::vector<std::string> added;
+  for (const auto& [name, entry] : arrived.entries) added.push_back(name);
+  entries().merge(std::move(arrived.entries));
+  return added;
+}
+
+Registration::Registration(std::unique_ptr<const Mechanism> mechanism, const char* file) {
+  if (arrivals != nullptr) {
+    try {
+      Entry entry = arriving(std::move(mechanism));
+      std::string name = entry.facts.name;
+      arrivals->entries.emplace(std::move(name), std::move(entry));
+    } catch (...) {
+      if (!arrivals->error) arrivals->error = std::current_exception();
+    }
+    return;
+  }
+  Facts facts = mechanism->facts();
+  if (const std::string problem = conflict(facts, file, entries()); !problem.empty()) refuse(problem);
   const std::string name = facts.name;
   entries().emplace(name, Entry{std::move(mechanism), std::move(facts), file});
 }

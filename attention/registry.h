@@ -1,6 +1,8 @@
-// The registry of mechanisms: filled by registration objects before main, read-only afterwards.
+// The registry of mechanisms: filled by registration objects before main and while plug-ins are loaded, read-only
+// afterwards.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,8 +30,15 @@ ParameterValues fitting_parameters(const Facts& facts, int64_t nominal_length);
 /// exceeds size.n, and whatever its own check throws.
 void check_usage(const Mechanism& mechanism, const ParameterValues& parameters, const ProblemSize& size);
 
+/// Runs `load`, which makes registration objects (of the plug-in `origin`, a file name), and adds what they bring: all
+/// of it, or nothing where it throws. Returns the names, sorted. Exceptions of these mechanisms become errors that name
+/// `origin` (attention/plugin_guard.h). Throws what `load` throws; UsageError for a mechanism whose facts cannot be had
+/// or used, whose name is taken, or one of whose parameters has another meaning elsewhere.
+std::vector<std::string> register_from(const std::string& origin, const std::function<void()>& load);
+
 /// Put one in an anonymous namespace of the mechanism's file: `const Registration kRegistration(make_unique<Mine>());`
-/// Aborts the program when the name is taken or a parameter's name is used with another meaning, naming both files.
+/// Inside the program it aborts when the name is taken or a parameter's name is used with another meaning, naming both
+/// files; in a plug-in that is a UsageError of register_from().
 class Registration {
  public:
   explicit Registration(std::unique_ptr<const Mechanism> mechanism, const char* file = __builtin_FILE());

@@ -1,6 +1,8 @@
-# What `cmake --install` and the Debian package hold: the program, the manual, completions, the schema of its records.
+# What `cmake --install` and the Debian package hold: the program, the manual, completions, the schema of its records, and
+# what plug-ins are built with (headers and a CMake package).
 # Presets are compiled in, so that the program needs no file beside it and may be moved.
 include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
 set(LRA_ZSH_COMPLETION_DIR
     ${CMAKE_INSTALL_DATADIR}/zsh/site-functions
     CACHE STRING "Where zsh looks for completions, below the prefix")
@@ -37,6 +39,28 @@ install(
 install(FILES ${PROJECT_BINARY_DIR}/generated/_lra DESTINATION ${LRA_ZSH_COMPLETION_DIR})
 install(FILES ${PROJECT_BINARY_DIR}/generated/lra.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES ${PROJECT_SOURCE_DIR}/reports/schema/result.schema.json DESTINATION ${CMAKE_INSTALL_DATADIR}/lra)
+foreach(header IN LISTS LRA_PLUGIN_HEADERS)
+  get_filename_component(folder ${header} DIRECTORY)
+  install(FILES ${PROJECT_SOURCE_DIR}/${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lra/${folder})
+endforeach()
+set(lra_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/lra)
+set(lra_program ${CMAKE_INSTALL_BINDIR}/lra)
+set(lra_headers ${CMAKE_INSTALL_INCLUDEDIR}/lra)
+get_target_property(lra_plugin_options lra_flags INTERFACE_COMPILE_OPTIONS)
+list(FILTER lra_plugin_options EXCLUDE REGEX "^-W") # warnings are the author's choice
+list(JOIN lra_plugin_options " " lra_plugin_options)
+get_target_property(lra_plugin_link_options lra_flags INTERFACE_LINK_OPTIONS)
+string(REPLACE ";" " " lra_plugin_link_options "${lra_plugin_link_options}")
+string(REGEX REPLACE ".*NOTFOUND$" "" lra_plugin_link_options "${lra_plugin_link_options}")
+configure_package_config_file(
+  ${PROJECT_SOURCE_DIR}/cmake/lraConfig.cmake.in ${PROJECT_BINARY_DIR}/generated/lraConfig.cmake
+  INSTALL_DESTINATION ${lra_package_dir}
+  PATH_VARS lra_program lra_headers)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/generated/lraConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(
+  FILES ${PROJECT_BINARY_DIR}/generated/lraConfig.cmake ${PROJECT_BINARY_DIR}/generated/lraConfigVersion.cmake
+        ${PROJECT_SOURCE_DIR}/cmake/lra_add_plugin.cmake ${LRA_PLUGIN_STAMP_SOURCE}
+  DESTINATION ${lra_package_dir})
 file(GLOB lra_docs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES ${lra_docs} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
@@ -56,5 +80,6 @@ oneDNN kernels, and results that repeat to the bit on any number of threads.")
   set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
   set(CPACK_DEBIAN_PACKAGE_SECTION science)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+  set(CPACK_DEBIAN_PACKAGE_SUGGESTS "cmake, g++, libfmt-dev") # for plug-ins
   include(CPack)
 endif()

@@ -6,6 +6,7 @@
 #include <ctime>
 #include <limits>
 
+#include "attention/plugin_guard.h"
 #include "attention/registry.h"
 #include "engine/autodiff.h"
 #include "engine/errors.h"
@@ -142,7 +143,7 @@ std::string argument_text(const attention::Mechanism& mechanism, const std::stri
   return text;
 }
 
-AttendResult attend(const AttendRequest& request) {
+AttentionGraph build_attention(engine::Graph& graph, const AttendRequest& request) {
   const attention::Mechanism& mechanism = attention::find(request.attention);
   check_shapes(request, mechanism);
   const Shape& shape = request.arguments[0].shape;
@@ -160,10 +161,6 @@ AttendResult attend(const AttendRequest& request) {
                           .d_model = heads ? shape[0] * shape[-1] : shape[-1],
                           .causal = request.causal,
                           .nominal_length = nominal});
-
-  engine::Workers(1);  // this thread runs oneDNN alone and flushes denormals, as in training
-  engine::Parameters own;
-  engine::Graph graph(request.dtype, request.kernels, own);
   std::map<std::string, Var> state;
   const attention::Context context{.graph = graph,
                                    .scope = "attention",
@@ -172,17 +169,28 @@ AttendResult attend(const AttendRequest& request) {
                                    .seed = request.seed,
                                    .parameters = parameters,
                                    .state = state};
-  std::vector<Var> arguments;
+  AttentionGraph built;
+  std::vector<Var>& arguments = built.arguments;
   for (size_t i = 0; i < request.arguments.size(); ++i)
-    arguments.push_back(graph.input(fmt::format("argument{}", i), {request.dtype, shape}));
-  const Var mask = graph.input("mask", {request.dtype, {n}});
-  const Var output = heads ? dynamic_cast<const attention::Attention&>(mechanism).attend(
-                                 context, arguments[0], arguments[arguments.size() - 2], arguments.back(), mask)
-                           : dynamic_cast<const attention::Mixer&>(mechanism).mix(context, arguments[0], mask);
-  graph.mark_output("output", output);
+    arguments.push_back(graph.input(fmt::format("argument{}", i), {graph.dtype(), shape}));
+  const Var mask = graph.input("mask", {graph.dtype(), {n}});
+  built.output = heads ? dynamic_cast<const attention::Attention&>(mechanism).attend(
+                             context, arguments[0], arguments[arguments.size() - 2], arguments.back(), mask)
+                       : dynamic_cast<const attention::Mixer&>(mechanism).mix(context, arguments[0], mask);
+  return built;
+}
+
+AttendResult attend(const AttendRequest& request) {
+  const attention::Mechanism& mechanism = attention::find(request.attention);
+  engine::Workers(1);  // this thread runs oneDNN alone and flushes denormals, as in training
+  engine::Parameters own;
+  engine::Graph graph(request.dtype, request.kernels, own);
+  const AttentionGraph built = build_attention(graph, request);
+  graph.mark_output("output", built.output);
   if (!request.output_gradient.empty()) {
-    const Var seed = graph.input("output_gradient", {request.dtype, output.shape()});
-    const std::vector<Var> gradients = engine::add_gradients(output, seed, arguments);
+    const Var seed = graph.input("output_gradient", {request.dtype, built.output.shape()});
+    const std::vector<Var> gradients = attention::while_planning(
+        mechanism, [&] { return engine::add_gradients(built.output, seed, built.arguments); });
     for (size_t i = 0; i < gradients.size(); ++i) graph.mark_output(fmt::format("gradient{}", i), gradients[i]);
   }
   for (const auto& [name, value] : request.parameter_values)
@@ -193,8 +201,10 @@ AttendResult attend(const AttendRequest& request) {
       throw UsageError(
           fmt::format("[attend] {} has no parameter {} of shape {}", request.attention, name, value.shape.to_string()),
           "--parameters-out writes a file with the names and shapes it expects");
-  const engine::Plan plan(graph);
-  return request.dtype == Dtype::f64 ? execute<double>(request, plan, own) : execute<float>(request, plan, own);
+  const engine::Plan plan = attention::while_planning(mechanism, [&] { return engine::Plan(graph); });
+  return attention::while_running(mechanism, [&] {
+    return request.dtype == Dtype::f64 ? execute<double>(request, plan, own) : execute<float>(request, plan, own);
+  });
 }
 
 }  // namespace lra::harness

@@ -45,6 +45,16 @@ struct AttendResult {
   double fastest_run_s = 0;   // processor time of this thread, over the timed runs; 0 without them
 };
 
+/// Inputs and output of a mechanism's graph.
+struct AttentionGraph {
+  std::vector<engine::Var> arguments;
+  engine::Var output;
+};
+
+/// Adds the forward pass of `request` to `graph`: inputs argument0, … and mask, in this order. Throws UsageError for
+/// shapes that do not fit each other or the mechanism.
+AttentionGraph build_attention(engine::Graph& graph, const AttendRequest& request);
+
 /// "--q, --k and --v" for the prefix "--".
 std::string argument_text(const attention::Mechanism& mechanism, const std::string& prefix = "");
 

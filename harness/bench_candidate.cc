@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "attention/plugin_guard.h"
 #include "engine/aligned.h"
 #include "engine/errors.h"
 #include "harness/bound.h"
@@ -248,7 +249,8 @@ void Candidate::fill_bound_and_profile(const reports::BandwidthBlock& bandwidth)
   if (least.draws > 0) bound.draws_ms = step_ms(least.draws);
   bound.share_reached = *bound.step_ms / reports::median(samples_ms_);
   record_.bound = bound;
-  if (options_.profile_by) fill_profile(workers, weights, bandwidth);
+  if (options_.profile_by)
+    attention::while_running(model_.mechanism(), [&] { fill_profile(workers, weights, bandwidth); });
 }
 
 double Candidate::worker_ns_per_token(double seconds) const {

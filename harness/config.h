@@ -62,6 +62,8 @@ struct AttentionConfig {
   /// `attention.<parameter>` as given; the mechanism checks them against its own parameter list and puts its defaults
   /// in before the configuration is hashed.
   std::map<std::string, nlohmann::json> parameters;
+  std::string plugin = {};         // file name of the shared object it comes from; empty: part of the program
+  std::string plugin_sha256 = {};  // of that file
 };
 
 struct ModelConfig {

@@ -155,6 +155,11 @@ void list_run(FieldList& list) {
   list.boolean("task.mask_zero_tokens", LRA_AT(task.mask_zero_tokens),
                "treat every 0 as padding, black pixels included, as the official encoders do");
   list.text("attention.name", LRA_AT(attention.name), "the mechanism (--attention)", {.assignable = false});
+  list.text("attention.plugin", LRA_AT(attention.plugin),
+            "file name of the plug-in that the mechanism comes from, filled in from it (--plugin)",
+            {.hashed = false, .assignable = false});
+  list.text("attention.plugin_sha256", LRA_AT(attention.plugin_sha256), "SHA-256 of that file, likewise (--plugin)",
+            {.hashed = false, .assignable = false});
   list.boolean("attention.causal", LRA_AT(attention.causal), "let a position see only itself and earlier ones");
 }
 

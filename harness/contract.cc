@@ -8,6 +8,8 @@
 #include "attention/registry.h"
 #include "engine/errors.h"
 #include "engine/random.h"
+#include "harness/operation_gradients.h"
+#include "harness/plugins.h"
 
 namespace lra::harness {
 namespace {
@@ -15,18 +17,7 @@ namespace {
 using engine::Dtype;
 using engine::Kernels;
 
-constexpr int64_t kHeads = 2, kHeadWidth = 8;        // of random_request
 constexpr double kFiniteDifferenceTolerance = 2e-6;  // f64, step 1e-5: truncation and rounding of central differences
-
-std::vector<double> random_values(engine::Stream& stream, int64_t count) {
-  std::vector<double> values(static_cast<size_t>(count));
-  // Rounded to f32, so that f32 and f64 kernels get the same numbers; kept away from the kink of ReLU at 0.
-  for (double& value : values) {
-    const double normal = stream.normal();
-    value = static_cast<double>(static_cast<float>(normal + (normal < 0 ? -0.01 : 0.01)));
-  }
-  return values;
-}
 
 /// The larger, infinity when either is not finite: a NaN must fail a check, not slip through a comparison.
 double worse(double a, double b) { return std::isfinite(a) && std::isfinite(b) ? std::max(a, b) : INFINITY; }
@@ -65,7 +56,7 @@ class Contract {
         parameters_(std::move(parameters)),
         mechanism_(attention::find(attention_)),
         facts_(mechanism_.facts()),
-        repro_(fmt::format("lra selftest --attention {}", attention_)) {}
+        repro_(command_on("selftest", attention_)) {}
 
   std::vector<Finding> run() {
     std::vector<bool> forms = {false};
@@ -95,7 +86,7 @@ class Contract {
     try {
       body();
     } catch (const std::exception& error) {
-      add(check, false, fmt::format("threw: {}", error.what()));
+      add(check, false, kThrew + std::string(error.what()));
     }
   }
   void add(const std::string& check, bool passed, std::string detail) {
@@ -139,7 +130,12 @@ class Contract {
         worst = worse(worst, std::abs(slope - at.gradients[argument].values[element]) / scale);
       }
     }
-    add("finite_differences", worst <= kFiniteDifferenceTolerance, fmt::format("largest relative error {:.2e}", worst));
+    const bool passed = worst <= kFiniteDifferenceTolerance;
+    std::string detail = fmt::format("largest relative error {:.2e}", worst);
+    if (!passed)
+      for (const std::string& name : operations_with_wrong_gradients(base))
+        detail += fmt::format("; the operation `{}` has a wrong gradient by itself", name);
+    add("finite_differences", passed, std::move(detail));
   }
 
   /// The production f32 kernels against the plain definition in f64, output and all gradients, in poisoned memory.
@@ -222,9 +218,13 @@ class Contract {
     AttendRequest forward = request(kN, kN, 1);
     forward.output_gradient.clear();
     const auto counted = static_cast<double>(attend(forward).product_flops);
-    const auto declared = static_cast<double>(facts_.forward_flops(
-        {.n = kN, .heads = kHeads, .d_head = kHeadWidth, .d_model = kHeads * kHeadWidth, .nominal_length = kN},
-        attention::resolve_parameters(facts_, forward.parameters)));
+    const auto declared =
+        static_cast<double>(facts_.forward_flops({.n = kN,
+                                                  .heads = kContractHeads,
+                                                  .d_head = kContractHeadWidth,
+                                                  .d_model = kContractHeads * kContractHeadWidth,
+                                                  .nominal_length = kN},
+                                                 attention::resolve_parameters(facts_, forward.parameters)));
     add("declared_flops", std::abs(counted - declared) <= kSlack * counted,
         fmt::format("declared {:.4g}, counted {:.4g} at n = {}", declared, counted, kN));
   }
@@ -374,38 +374,8 @@ class Contract {
 
 }  // namespace
 
-AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed) {
-  engine::Stream stream(seed, engine::Purpose::data, "contract");
-  const std::vector<std::string> names = attention::argument_names(attention::find(attention));
-  const bool mixer = names.front() == "x";
-  const engine::Shape shape = mixer ? engine::Shape{n, kHeads * kHeadWidth} : engine::Shape{kHeads, n, kHeadWidth};
-  AttendRequest request{.attention = attention,
-                        .parameters = attention::fitting_parameters(attention::find(attention).facts(), n),
-                        .seed = seed};
-  for (size_t i = 0; i < names.size(); ++i)
-    request.arguments.push_back({.shape = shape, .values = random_values(stream, shape.elements())});
-  request.mask.assign(static_cast<size_t>(n), 0.0);
-  std::fill_n(request.mask.begin(), real, 1.0);
-  request.output_gradient = random_values(stream, shape.elements());
-  // Nothing flows back from pads: the harness masks them before pooling.
-  const int64_t width = shape[-1];
-  for (size_t i = 0; i < request.output_gradient.size(); ++i)
-    if (static_cast<int64_t>(i) / width % n >= real) request.output_gradient[i] = 0;
-  return request;
-}
-
 std::vector<Finding> check_contract(const std::string& attention, const attention::ParameterValues& parameters) {
   return Contract(attention, parameters).run();
-}
-
-std::vector<attention::ParameterValues> variants(const attention::Facts& facts) {
-  std::vector<attention::ParameterValues> all;
-  for (const attention::ParameterSpec& spec : facts.parameters) {
-    if (const bool* flag = std::get_if<bool>(&spec.default_value)) all.push_back({{spec.name, !*flag}});
-    for (const std::string& choice : spec.choices)
-      if (choice != std::get<std::string>(spec.default_value)) all.push_back({{spec.name, choice}});
-  }
-  return all;
 }
 
 }  // namespace lra::harness

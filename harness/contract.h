@@ -10,13 +10,19 @@
 
 namespace lra::harness {
 
+/// How the detail of a check begins that an exception ended.
+inline constexpr const char* kThrew = "threw: ";
+
 /// One promise and whether it is kept.
 struct Finding {
   std::string check;  // "gradient_matches_finite_differences"
   bool passed = false;
-  std::string detail;  // figures, and what to look at when it failed
+  std::string detail;  // figures
   std::string repro;   // a command that shows it again
 };
+
+/// Of the problems: enough for heads to be told apart, few enough for finite differences.
+inline constexpr int64_t kContractHeads = 2, kContractHeadWidth = 8;
 
 /// A problem of random arguments for a mechanism, of the right kind and with its gradient.
 /// `real`: number of real tokens, the rest of the n is padding.
@@ -30,5 +36,8 @@ std::vector<Finding> check_contract(const std::string& attention, const attentio
 
 /// One set of parameters for each choice that is not a default: the named variants of a mechanism.
 std::vector<attention::ParameterValues> variants(const attention::Facts& facts);
+
+/// What a mechanism's author has done wrong where this check fails, and where to look: a sentence or two.
+std::string meaning_of(const Finding& finding);
 
 }  // namespace lra::harness

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "attention/plugin_guard.h"
 #include "engine/errors.h"
 #include "engine/kernels/arrays.h"
 #include "engine/onednn/matmul.h"
@@ -256,10 +257,12 @@ void Learner::run_tasks(int64_t tasks, int64_t longest_rows, Mode mode, engine::
   const auto at_once = static_cast<int64_t>(slots_.size());
   const bool wider = workers_.count() > 1 && model_.plan(longest_rows, mode).is_divisible();
   const int64_t left = wider ? tasks % at_once : 0;
-  if (tasks > left) workers_.run_tasks_in_teams(tasks - left, static_cast<int>(at_once), body);
-  if (left > 0)
-    workers_.run_tasks_in_teams(left, static_cast<int>(left),
-                                [&](int64_t task, engine::Seat seat) { body(tasks - left + task, seat); });
+  attention::while_running(model_.mechanism(), [&] {
+    if (tasks > left) workers_.run_tasks_in_teams(tasks - left, static_cast<int>(at_once), body);
+    if (left > 0)
+      workers_.run_tasks_in_teams(left, static_cast<int>(left),
+                                  [&](int64_t task, engine::Seat seat) { body(tasks - left + task, seat); });
+  });
 }
 
 namespace {

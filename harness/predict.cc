@@ -8,7 +8,7 @@
 #include <memory>
 #include <numeric>
 
-#include "attention/registry.h"
+#include "attention/plugin_guard.h"
 #include "engine/autodiff.h"
 #include "engine/errors.h"
 #include "engine/lanes.h"
@@ -136,18 +136,20 @@ Predictor::Predictor(const TrainConfig& config, const TaskShape& task, Dtype dty
 std::unique_ptr<const engine::Plan> Predictor::make_plan(int64_t rows, bool gradients) const {
   engine::Parameters known = model_.parameters();
   engine::Graph graph(dtype_, kernels_, known);
-  const attention::Mechanism& mechanism = attention::find(model_.config().attention.name);
-  build_classifier(graph,
-                   {model_.config(), model_.task(), mechanism, model_.attention_facts(), model_.attention_parameters()},
-                   rows, Mode::infer);
-  if (gradients) {
-    const auto loss = std::find_if(graph.outputs().begin(), graph.outputs().end(),
-                                   [](const auto& output) { return output.name == port::kLoss; });
-    LRA_CHECK(loss != graph.outputs().end(), "the classifier has no loss");
-    const Var output(&graph, loss->value);
-    engine::add_gradients(output, graph.input(port::kLossWeight, output.type()));
-  }
-  return std::make_unique<const engine::Plan>(graph);
+  return attention::while_planning(model_.mechanism(), [&] {
+    build_classifier(
+        graph,
+        {model_.config(), model_.task(), model_.mechanism(), model_.attention_facts(), model_.attention_parameters()},
+        rows, Mode::infer);
+    if (gradients) {
+      const auto loss = std::find_if(graph.outputs().begin(), graph.outputs().end(),
+                                     [](const auto& output) { return output.name == port::kLoss; });
+      LRA_CHECK(loss != graph.outputs().end(), "the classifier has no loss");
+      const Var output(&graph, loss->value);
+      engine::add_gradients(output, graph.input(port::kLossWeight, output.type()));
+    }
+    return std::make_unique<const engine::Plan>(graph);
+  });
 }
 
 void Predictor::check(const PredictRequest& request) const {
@@ -201,8 +203,10 @@ Prediction Predictor::execute(const PredictRequest& request, std::span<const dou
   refuse_if_too_large(sizes, request.memory_limit_bytes);
   Execution<T> execution(model_, request, plans, weights, sizes);
   const std::vector<std::vector<int32_t>> dealt = engine::deal(lengths, lanes);
-  workers.run_tasks(lanes, [&](int64_t lane, int worker) {
-    for (const int32_t example : dealt[static_cast<size_t>(lane)]) execution.run_example(example, lane, worker);
+  attention::while_running(model_.mechanism(), [&] {
+    workers.run_tasks(lanes, [&](int64_t lane, int worker) {
+      for (const int32_t example : dealt[static_cast<size_t>(lane)]) execution.run_example(example, lane, worker);
+    });
   });
   return execution.finish();
 }

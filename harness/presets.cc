@@ -110,7 +110,7 @@ std::vector<PresetPart> preset_parts(const std::string& preset, const std::strin
 void refuse_identity_keys(const Json& object, const std::string& where) {
   for (const auto& [key, value] : flatten(object, where)) {
     if (key == "task.name" || key == "attention.name" || key == "preset" || key == "seed" ||
-        key.starts_with("train.init_")) {
+        key.starts_with("train.init_") || key.starts_with("attention.plugin")) {
       refuse(where, fmt::format("[{}] is chosen on the command line, not by a preset", key));
     }
   }

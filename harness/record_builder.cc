@@ -20,6 +20,9 @@ reports::ResultRecord describe(const ResolvedConfig& resolved, const Model& mode
   record.attention.name = config.attention.name;
   for (const auto& [name, value] : config.attention.parameters) record.attention.parameters[name] = value;
   record.attention.parameters["causal"] = config.attention.causal;
+  if (!config.attention.plugin.empty())
+    record.attention.plugin =
+        reports::PluginBlock{.file = config.attention.plugin, .sha256 = config.attention.plugin_sha256};
   record.preset = config.preset;
   record.preset_sha256 = resolved.preset_sha256;
   record.sequence_length = config.sequence_length;

@@ -7,6 +7,7 @@
 #include "engine/errors.h"
 #include "harness/initial_weights.h"
 #include "harness/model/model.h"
+#include "harness/plugins.h"
 #include "harness/run_directory.h"
 
 namespace lra::harness {
@@ -32,8 +33,9 @@ ResolvedConfig completed(const ResolvedConfig& resolved) {
   return complete;
 }
 
-RunInputs::RunInputs(const TrainConfig& config, const tasks::Dataset& dataset, const fs::path& out)
-    : config_hash(harness::config_hash(config, dataset.manifest().dataset_sha256)),
+RunInputs::RunInputs(const TrainConfig& complete, const tasks::Dataset& dataset, const fs::path& out)
+    : config(complete),
+      config_hash(harness::config_hash(config, dataset.manifest().dataset_sha256)),
       directory(run_directory(out, {.task = config.task.name,
                                     .attention = config.attention.name,
                                     .sequence_length = config.sequence_length,
@@ -62,10 +64,22 @@ std::vector<int64_t> RunInputs::evaluated_lengths() const {
   return lengths;
 }
 
+std::string RunInputs::changed_plugin() const {
+  const fs::path file = directory / "config.json";
+  std::error_code error;
+  if (!fs::exists(file, error)) return "";
+  TrainConfig earlier;
+  set_object(earlier, read_json(file), file.string());
+  return harness::changed_plugin(earlier, config);
+}
+
 std::optional<reports::ResultRecord> RunInputs::settle_earlier_run(bool resume, bool force) const {
   const bool finished = fs::exists(result_file()), started = fs::exists(last_checkpoint());
   if (force) return std::nullopt;
   if (finished && resume) {
+    if (const std::string change = changed_plugin(); !change.empty())
+      throw UsageError(fmt::format("[train] {} holds a finished run: {}", directory.string(), change),
+                       "load the build it was trained with, or give --force to train again with this one");
     try {
       return reports::record_from_json(read_json(result_file()));
     } catch (const reports::RecordError& error) {

@@ -18,9 +18,9 @@ namespace lra::harness {
 ResolvedConfig completed(const ResolvedConfig& resolved);
 
 struct RunInputs {
-  /// `config` is complete; it and `dataset` outlive this. Throws DataError for tokens outside of the vocabulary,
+  /// `complete` is that, and outlives this as `dataset` does. Throws DataError for tokens outside of the vocabulary,
   /// UsageError for a data set without train or test examples.
-  RunInputs(const TrainConfig& config, const tasks::Dataset& dataset, const std::filesystem::path& out);
+  RunInputs(const TrainConfig& complete, const tasks::Dataset& dataset, const std::filesystem::path& out);
 
   std::filesystem::path last_checkpoint() const { return directory / "checkpoint" / "last.safetensors"; }
   std::filesystem::path best_checkpoint() const { return directory / "checkpoint" / "best.safetensors"; }
@@ -30,10 +30,15 @@ struct RunInputs {
   std::vector<int64_t> train_lengths() const;
   std::vector<int64_t> evaluated_lengths() const;
 
+  /// How the plug-in of the mechanism differs from that of the run in `directory`; empty where it does not.
+  std::string changed_plugin() const;
+
   /// What to do about an earlier run in `directory`: the record of a finished one (resume), or nothing, to go on or to
-  /// start afresh. Throws UsageError where neither was asked for, DataError for a damaged record.
+  /// start afresh. Throws UsageError where neither was asked for, or where a finished one is of another build of
+  /// the plug-in; DataError for a damaged record.
   std::optional<reports::ResultRecord> settle_earlier_run(bool resume, bool force) const;
 
+  const TrainConfig& config;
   std::string config_hash;
   std::filesystem::path directory;
   SplitExamples train, validation, test;

@@ -9,6 +9,8 @@
 #include "engine/io/npy.h"  // shape_text
 #include "engine/io/safetensors.h"
 #include "harness/model/model.h"
+#include "harness/plugins.h"
+#include "harness/progress.h"
 #include "harness/run_directory.h"
 
 namespace lra::harness {
@@ -26,7 +28,10 @@ TrainConfig config_of_run(const fs::path& run) {
   set_object(config, read_json(file), file.string());
   derive(config);
   validate(config);
+  const TrainConfig kept = config;
   complete_attention_parameters(config);
+  if (const std::string change = changed_plugin(kept, config); !change.empty())
+    log_line(fmt::format("warning: {}: {}", run.string(), change));
   return config;
 }
 

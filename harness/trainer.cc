@@ -72,7 +72,10 @@ class TrainingRun {
     RunState state;
     if (fs::exists(inputs_.last_checkpoint())) {
       state = load_checkpoint(inputs_.last_checkpoint(), inputs_.config_hash, learner);
+      checkpoint_step_ = state.step;
       log_line(fmt::format("resuming {} at step {}", directory_.string(), state.step));
+      plugin_note_ = inputs_.changed_plugin();
+      if (!plugin_note_.empty()) log_line("warning: " + plugin_note_);
     } else {
       write_json(directory_ / "config.json", to_json(config_));
     }
@@ -82,7 +85,15 @@ class TrainingRun {
     session_start_ = Clock::now();
     const double earlier_wall_s = state.wall_s;
     bool diverged = false;
-    loop(state, earlier_wall_s, diverged);
+    try {
+      loop(state, earlier_wall_s, diverged);
+    } catch (const RunError& failed) {  // of a kernel from a plug-in
+      throw RunError(fmt::format("[train] step {}: {}", state.step + 1, failed.what()),
+                     checkpoint_step_ > 0
+                         ? fmt::format("{}; the checkpoint of step {} stays in {}: go on with --resume", failed.hint(),
+                                       checkpoint_step_, directory_.string())
+                         : failed.hint() + "; no checkpoint had been written");
+    }
     TrainOutcome outcome{finish(state, earlier_wall_s, diverged), directory_, interrupted_by()};
     return outcome;
   }
@@ -133,6 +144,7 @@ class TrainingRun {
         metrics_->sync();
         state.metrics_bytes = metrics_->bytes();
         save_checkpoint(inputs_.last_checkpoint(), inputs_.config_hash, state, *learner_);
+        checkpoint_step_ = state.step;
       }
       progress.update(static_cast<uint64_t>(state.step), progress_note(tally, state));
       if (stop) break;
@@ -215,6 +227,7 @@ class TrainingRun {
     record.selection = to_text(config_.train.selection);
     if (!config_.train.init_from.empty())
       record.initial_weights = {.path = config_.train.init_from, .sha256 = config_.train.init_sha256};
+    if (!plugin_note_.empty()) record.notes.push_back(plugin_note_);
     describe_dataset(record, dataset_);
     describe_speed(record, state);
     const bool complete = state.step == config_.train.steps && !diverged;
@@ -288,6 +301,8 @@ class TrainingRun {
   MetricsLog* metrics_ = nullptr;
   Clock::time_point session_start_;
   int64_t session_steps_ = 0;
+  int64_t checkpoint_step_ = 0;  // of the last one; 0: there is none
+  std::string plugin_note_;      // how the plug-in differs from the one that the run was started with
   std::vector<double> step_ms_, peaks_;
   Tally timed_;
   double timed_flops_ = 0;

@@ -31,7 +31,8 @@ struct TrainOutcome {
 
 /// Trains `resolved` on `dataset` and writes config.json, metrics.jsonl, checkpoint/ and result.json into the run's
 /// directory. A non-finite loss ends the run with status `diverged`.
-/// Throws UsageError for a run that is already there (without resume or force) or in use, ResourceError.
+/// Throws UsageError for a run that is already there (without resume or force) or in use, ResourceError,
+/// RunError for a kernel of a plug-in that throws (checkpoints stay).
 TrainOutcome train(const ResolvedConfig& resolved, const tasks::Dataset& dataset, const TrainOptions& options);
 
 }  // namespace lra::harness

@@ -53,9 +53,16 @@ struct TaskBlock {
   std::map<std::string, double> shortcut_baselines = {};  // name -> accuracy of a predictor that sees only that much
 };
 
+/// The shared object that a mechanism comes from.
+struct PluginBlock {
+  std::string file = {};  // its name, without a directory
+  std::string sha256 = {};
+};
+
 struct AttentionBlock {
   std::string name = {};
   nlohmann::ordered_json parameters = nlohmann::ordered_json::object();
+  std::optional<PluginBlock> plugin = {};  // empty: a mechanism of the program
 };
 
 struct ExecutedLengthBlock {

@@ -25,9 +25,15 @@ void list_fields(auto& archive, BlockOf<TaskBlock> auto& block) {
   archive("shortcut_baselines", block.shortcut_baselines);
 }
 
+void list_fields(auto& archive, BlockOf<PluginBlock> auto& block) {
+  archive("file", block.file);
+  archive("sha256", block.sha256);
+}
+
 void list_fields(auto& archive, BlockOf<AttentionBlock> auto& block) {
   archive("name", block.name);
   archive("parameters", block.parameters);
+  archive("plugin", block.plugin);
 }
 
 void list_fields(auto& archive, BlockOf<InitialWeightsBlock> auto& block) {

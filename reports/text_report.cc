@@ -145,6 +145,9 @@ void model_rows(const ResultRecord& record, Page& page) {
   if (record.initial_weights)
     page.row("", fmt::format("started from {} (SHA-256 {})", record.initial_weights->path,
                              record.initial_weights->sha256.substr(0, 12)));
+  if (record.attention.plugin)
+    page.row("", fmt::format("{} from {} (SHA-256 {})", record.attention.name, record.attention.plugin->file,
+                             record.attention.plugin->sha256.substr(0, 12)));
   page.row("",
            record.attention.parameters.empty() ? "" : record.attention.name + " " + record.attention.parameters.dump());
 }

@@ -219,6 +219,7 @@ void add_attend_command(CLI::App& app, int&) {
   command->add_option("--parameters-out", flags->parameters_out, "where these, and their gradients as grad/…, go")
       ->type_name(kFileType);
   add_seed_flag(*command, flags->seed, "of parameters that are not given (default: 0)");
+  add_plugin_flag(*command);
   command->footer(
       "Example:\n  lra attend --attention cosformer --q q.npy --k k.npy --v v.npy --out o.npy\n"
       "  lra attend --attention softmax --q q.npy --k k.npy --v v.npy --out o.npy --dtype f64 --grad-out go.npy "

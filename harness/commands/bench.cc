@@ -152,6 +152,7 @@ void add_bench_command(CLI::App& app, int& exit_code) {
       ->capture_default_str()
       ->check(CLI::Range(0.0, 1e6).description(""));
   flags->machine.add_to(*command);
+  add_plugin_flag(*command);
   command->add_option("--json", flags->json, "write the records to this file (- for standard output)")
       ->type_name(kFileType);
   const CLI::Option* profile =

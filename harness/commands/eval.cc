@@ -90,6 +90,7 @@ void add_eval_command(CLI::App& app, int& exit_code) {
   add_choice(*command, "--split", flags->split, split_names(), "the examples to evaluate")->capture_default_str();
   flags->machine.add_to(*command);
   add_data_flag(*command, flags->data);
+  add_plugin_flag(*command);
   command->add_flag("--json", flags->json, "print JSON");
   command->footer("Example:\n  lra eval RUN --data DIR\n  lra eval RUN --data DIR --split validation --json");
   command->callback([flags, &exit_code] { exit_code = run_eval(*flags); });

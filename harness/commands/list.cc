@@ -9,6 +9,7 @@
 #include "attention/registry.h"
 #include "harness/commands/command.h"
 #include "harness/commands/options.h"
+#include "harness/plugins.h"
 #include "harness/presets.h"
 #include "harness/terminal.h"
 #include "reports/page.h"
@@ -31,6 +32,7 @@ ordered_json facts_json(const attention::Mechanism& mechanism) {
   const attention::Facts facts = mechanism.facts();
   ordered_json parameters = ordered_json::array();
   for (const attention::ParameterSpec& spec : facts.parameters) parameters.push_back(parameter_json(spec));
+  const Plugin* plugin = plugin_with(facts.name);
   const bool mixer = dynamic_cast<const attention::Mixer*>(&mechanism) != nullptr;
   return {{"name", facts.name},
           {"full_name", facts.full_name},
@@ -44,7 +46,8 @@ ordered_json facts_json(const attention::Mechanism& mechanism) {
           {"cross", facts.cross},
           {"deterministic", facts.deterministic},
           {"attention_dropout", facts.attention_dropout},
-          {"parameters", parameters}};
+          {"parameters", parameters},
+          {"plugin", plugin == nullptr ? ordered_json() : ordered_json(plugin->file)}};
 }
 
 void print(bool json, const ordered_json& all, const reports::Table& table) {
@@ -60,6 +63,7 @@ void list_attention(bool json) {
     all.push_back(facts_json(mechanism));
     table.row({facts.name, facts.time_complexity, std::string(to_string(facts.length_semantics)),
                facts.causal ? "yes" : "no", facts.citation});
+    if (const Plugin* plugin = plugin_with(name)) table.remark("from " + plugin->file);
     for (const attention::ParameterSpec& spec : facts.parameters)
       table.remark(fmt::format(
           "attention.{} = {}: {}", spec.name,
@@ -124,6 +128,7 @@ void add_list_command(CLI::App& app, int&) {
   CLI::App* command = app.add_subcommand("list", "show tasks, mechanisms or presets");
   add_choice(*command, "WHAT", flags->what, {"tasks", "attention", "presets"}, "tasks, attention or presets")
       ->required();
+  add_plugin_flag(*command);
   command->add_flag("--json", flags->json, "print JSON with every fact");
   command->footer("Example:\n  lra list attention\n  lra list tasks --json");
   command->callback([flags] { run_list(*flags); });

@@ -10,6 +10,7 @@
 #include "engine/io/file.h"
 #include "harness/environment.h"
 #include "harness/memory.h"
+#include "harness/plugins.h"
 #include "tasks/registry.h"
 #include "tasks/split.h"
 
@@ -100,6 +101,19 @@ void require_writable(const std::string& path) {
   const bool is_stream = std::filesystem::exists(status) && !std::filesystem::is_regular_file(status) &&
                          !std::filesystem::is_directory(status);
   if (!path.empty() && !is_stream) io::AtomicFile{path};  // whoever reads a pipe would see its end
+}
+
+void add_plugin_flag(CLI::App& command) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          "--plugin",
+          [](const std::vector<std::string>& paths) {
+            for (const std::string& path : paths) load_plugin(path);
+          },
+          "shared object with mechanisms of your own (docs/adding-a-mechanism.md); repeatable")
+      ->type_name(kFileType)
+      ->expected(1)
+      ->take_all();
 }
 
 void add_data_flag(CLI::App& command, std::string& data) {

@@ -66,6 +66,9 @@ CLI::Option* add_seed_flag(CLI::App& command, uint64_t& seed, const std::string&
 /// the work and not after it. Throws ResourceError; UsageError for a directory.
 void require_writable(const std::string& path);
 
+/// --plugin: shared objects are loaded while the command line is read, before the command uses a mechanism's name.
+void add_plugin_flag(CLI::App& command);
+
 /// --data.
 void add_data_flag(CLI::App& command, std::string& data);
 

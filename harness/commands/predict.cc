@@ -192,6 +192,7 @@ void add_predict_command(CLI::App& app, int&) {
       ->capture_default_str();
   add_choice(*command, "--kernels", flags->kernels, {"fused", "plain"}, "default: as the run was trained");
   flags->machine.add_to(*command);
+  add_plugin_flag(*command);
   command->add_flag("--json", flags->json, "print loss and accuracy as JSON");
   command->footer(
       "The model runs as in evaluation, without dropout; the gradients are those of that form.\n\n"

@@ -12,6 +12,7 @@
 #include "harness/contract.h"
 #include "harness/examples.h"
 #include "harness/learner.h"
+#include "harness/plugins.h"
 #include "harness/presets.h"
 #include "harness/progress.h"
 #include "tasks/registry.h"
@@ -51,17 +52,30 @@ std::pair<std::vector<double>, std::vector<float>> short_training(const std::str
 }
 
 Finding threads_do_not_matter(const std::string& attention) {
-  const auto one = short_training(attention, 1);
   bool equal = true;
-  for (const int threads : {2, 3}) equal = equal && short_training(attention, threads) == one;
-  return {.check = "threads_do_not_matter",
-          .passed = equal,
-          .detail = "losses and weights of 4 training steps on 1, 2 and 3 threads, bit for bit",
-          .repro = fmt::format("lra selftest --attention {}", attention)};
+  std::string detail = "losses and weights of 4 training steps on 1, 2 and 3 threads, bit for bit";
+  try {
+    const auto one = short_training(attention, 1);
+    for (const int threads : {2, 3}) equal = equal && short_training(attention, threads) == one;
+  } catch (const std::exception& error) {
+    equal = false;
+    detail = kThrew + std::string(error.what());
+  }
+  return {
+      .check = "threads_do_not_matter", .passed = equal, .detail = detail, .repro = command_on("selftest", attention)};
+}
+
+/// Those that were named, else those of the plug-ins that were given, else all.
+std::vector<std::string> chosen_mechanisms(const SelftestFlags& flags) {
+  if (!flags.attentions.empty()) return flags.attentions;
+  std::vector<std::string> names;
+  for (const Plugin& plugin : loaded_plugins())
+    names.insert(names.end(), plugin.mechanisms.begin(), plugin.mechanisms.end());
+  return names.empty() ? attention::names() : names;
 }
 
 int run_selftest(const SelftestFlags& flags) {
-  const std::vector<std::string> chosen = flags.attentions.empty() ? attention::names() : flags.attentions;
+  const std::vector<std::string> chosen = chosen_mechanisms(flags);
   for (const std::string& name : chosen) attention::find(name);  // refuses unknown names before the work
   int failed = 0, passed = 0;
   nlohmann::ordered_json checks = nlohmann::ordered_json::array();
@@ -78,10 +92,11 @@ int run_selftest(const SelftestFlags& flags) {
                         {"check", finding.check},
                         {"passed", finding.passed},
                         {"detail", finding.detail},
+                        {"meaning", meaning_of(finding)},
                         {"repro", finding.repro}});
       if (finding.passed && !flags.verbose) continue;
       text += fmt::format("{:<4} {} {}: {}\n", finding.passed ? "ok" : "FAIL", name, finding.check, finding.detail);
-      if (!finding.passed) text += "     repro: " + finding.repro + "\n";
+      if (!finding.passed) text += fmt::format("     means: {}\n     repro: {}\n", meaning_of(finding), finding.repro);
     }
     if (!flags.json) print_result(text + fmt::format("{}: {} checks\n", name, findings.size()));
   }
@@ -98,12 +113,16 @@ int run_selftest(const SelftestFlags& flags) {
 void add_selftest_command(CLI::App& app, int& exit_code) {
   const auto flags = std::make_shared<SelftestFlags>();
   CLI::App* command = app.add_subcommand("selftest", "check kernels, gradients and repeatability on this machine");
-  command->add_option("--attention", flags->attentions, "mechanisms, comma-separated (default: all)")
+  command
+      ->add_option("--attention", flags->attentions,
+                   "mechanisms, comma-separated (default: those of --plugin, else all)")
       ->type_name(kMechanismType)
       ->delimiter(',');
+  add_plugin_flag(*command);
   command->add_flag("--verbose,-v", flags->verbose, "list the checks that passed, too");
   command->add_flag("--json", flags->json, "print every check as JSON");
-  command->footer("Example:\n  lra selftest\n  lra selftest --attention cosformer --verbose");
+  command->footer(
+      "Example:\n  lra selftest\n  lra selftest --attention cosformer --verbose\n  lra selftest --plugin ./libmine.so");
   command->callback([flags, &exit_code] { exit_code = run_selftest(*flags); });
 }
 

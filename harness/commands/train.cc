@@ -82,6 +82,7 @@ void add_train_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("train", "train and test one configuration, with record and checkpoints");
   flags->config.add_to(*command);
   flags->machine.add_to(*command);
+  add_plugin_flag(*command);
   add_data_flag(*command, flags->data);
   command->add_option("--out", flags->out, "where run directories go")
       ->type_name(kDirectoryType)

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 
+#include "attention/plugin_guard.h"
 #include "attention/registry.h"
 #include "engine/errors.h"
 #include "harness/model/encoder.h"
+#include "harness/plugins.h"
 
 namespace lra::harness {
 namespace {
@@ -27,12 +29,13 @@ attention::ParameterValue from_json(const std::string& name, const nlohmann::jso
 attention::ParameterValues attention_parameters(const TrainConfig& config) {
   attention::ParameterValues given;
   for (const auto& [name, value] : config.attention.parameters) given.emplace(name, from_json(name, value));
-  return attention::resolve_parameters(attention::find(config.attention.name).facts(), given);
+  return attention::resolve_parameters(mechanism_of(config).facts(), given);
 }
 
 void complete_attention_parameters(TrainConfig& config) {
   for (const auto& [name, value] : attention_parameters(config))
     config.attention.parameters[name] = std::visit([](const auto& v) { return nlohmann::json(v); }, value);
+  fill_in_plugin(config);
 }
 
 int64_t softmax_model_parameters(const TrainConfig& config, const TaskShape& task) {
@@ -70,10 +73,12 @@ int64_t Model::rows_for(int64_t length) const {
 std::unique_ptr<const engine::Plan> Model::make_plan(int64_t rows, Mode mode) {
   // The graph declares its parameters in a copy: all are known by now, and planning may run beside other threads.
   engine::Parameters known = parameters_;
-  engine::Graph graph(dtype_, kernels_, known);
-  build_classifier(graph, {config_, task_, mechanism_, facts_, attention_parameters_}, rows, mode, activations_);
-  LRA_CHECK(known.count() == parameters_.count(), "a graph declared parameters that others do not have");
-  return std::make_unique<const engine::Plan>(graph);
+  return attention::while_planning(mechanism_, [&] {
+    engine::Graph graph(dtype_, kernels_, known);
+    build_classifier(graph, {config_, task_, mechanism_, facts_, attention_parameters_}, rows, mode, activations_);
+    LRA_CHECK(known.count() == parameters_.count(), "a graph declared parameters that others do not have");
+    return std::make_unique<const engine::Plan>(graph);
+  });
 }
 
 void Model::set_activations(engine::Activations activations) {

@@ -50,6 +50,7 @@ class Model {
   const TrainConfig& config() const { return config_; }
   const TaskShape& task() const { return task_; }
   const engine::Parameters& parameters() const { return parameters_; }
+  const attention::Mechanism& mechanism() const { return mechanism_; }
   const attention::Facts& attention_facts() const { return facts_; }
   const attention::ParameterValues& attention_parameters() const { return attention_parameters_; }
   bool has_cls() const { return config_.model.pooling == Pooling::kCls; }
@@ -90,7 +91,8 @@ class Model {
 
 /// The mechanism's parameters of a configuration: JSON values to the types of the specs, defaults filled in, checked.
 attention::ParameterValues attention_parameters(const TrainConfig& config);
-/// Writes the completed parameters back, so that the configuration and its hash say what runs.
+/// Writes the completed parameters back, so that the configuration and its hash say what runs, and where the mechanism
+/// comes from.
 void complete_attention_parameters(TrainConfig& config);
 
 /// Learned numbers of the same model with softmax attention, for the ratio in the record.

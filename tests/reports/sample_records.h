@@ -82,6 +82,7 @@ inline ResultRecord sample_train_record() {
                         .git_commit = "0123456789abcdef0123456789abcdef01234567",
                         .started_at = "2024-05-06T07:08:09Z"};
   record.notes = {"every validation example is counted at each evaluation"};
+  record.attention.plugin = PluginBlock{.file = "libmine.so", .sha256 = std::string(64, 'b')};
   record.initial_weights =
       InitialWeightsBlock{.path = "/runs/long/checkpoint/best.safetensors", .sha256 = std::string(64, 'a')};
   return record;

@@ -20,6 +20,7 @@ std::string violations(const Json& record) { return testing::violations_of_schem
 const std::set<std::string> kLaterKeys = {"/bound",
                                           "/noise",
                                           "/initial_weights",
+                                          "/attention/plugin",
                                           "/profile",
                                           "/speed/steady_state",
                                           "/speed/start_up_s",
