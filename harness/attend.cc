@@ -182,7 +182,7 @@ AttentionGraph build_attention(engine::Graph& graph, const AttendRequest& reques
 
 AttendResult attend(const AttendRequest& request) {
   const attention::Mechanism& mechanism = attention::find(request.attention);
-  engine::Workers(1);  // this thread runs oneDNN alone and flushes denormals, as in training
+  [[maybe_unused]] const engine::Workers one(1);  // this thread runs oneDNN alone and flushes denormals, as in training
   engine::Parameters own;
   engine::Graph graph(request.dtype, request.kernels, own);
   const AttentionGraph built = build_attention(graph, request);

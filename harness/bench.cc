@@ -72,7 +72,7 @@ std::vector<reports::ResultRecord> bench(const std::vector<ResolvedConfig>& conf
   if (!interrupted()) bandwidth.after = measure_bandwidth(options, array_bytes);
   for (reports::ResultRecord& record : records) {
     record.memory.bandwidth_gb_per_s = bandwidth;
-    if (!rss_is_ours) record.notes.push_back("peak_rss_bytes holds the arrays of the bandwidth measurement, too");
+    if (!rss_is_ours) record.notes.emplace_back("peak_rss_bytes holds the arrays of the bandwidth measurement, too");
   }
   return records;
 }

@@ -85,7 +85,7 @@ bool Candidate::prepare(const std::function<bool()>& interrupted) {
   } catch (const ResourceError& error) {
     learner_.reset();
     record_.status = reports::RunStatus::kDoesNotFit;
-    record_.notes.push_back(error.what());
+    record_.notes.emplace_back(error.what());
     return false;
   }
   warm_up(interrupted);

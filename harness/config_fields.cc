@@ -132,8 +132,7 @@ class FieldList {
 };
 
 // A place works on const and mutable configurations alike.
-#define LRA_AT(member) \
-  [](auto& config) -> auto& { return config.member; }
+#define LRA_AT(member) ([](auto& config) -> auto& { return config.member; })
 
 constexpr Range kStd = {0, 100};
 constexpr Range kWidth = {1, 65536};

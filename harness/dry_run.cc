@@ -184,7 +184,8 @@ std::string dry_run_report(const DryRun& run, int width) {
   page.rule();
   std::string text = page.text();
   for (const auto& [key, value] : flatten(to_json(config), "configuration"))
-    if (value != "") text += fmt::format("{}={}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+    if (value != nlohmann::json(""))
+      text += fmt::format("{}={}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
   return text;
 }
 

@@ -40,7 +40,7 @@ class SplitExamples final : public Examples {
 };
 
 /// Refuses token ids outside the vocabulary: they would be read from beyond the embedding table. Throws DataError.
-void require_known_tokens(const tasks::Dataset& dataset, tasks::SplitName split);
+void require_known_tokens(const tasks::Dataset& dataset, tasks::SplitName name);
 
 /// Full-length sequences of uniform tokens, for measuring speed.
 class RandomExamples final : public Examples {

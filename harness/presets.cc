@@ -12,6 +12,7 @@
 #include "engine/io/file.h"
 #include "engine/io/json.h"
 #include "engine/io/sha256.h"
+#include "tasks/registry.h"
 
 namespace lra::embedded {
 std::span<const File> presets();
@@ -216,6 +217,10 @@ ResolvedConfig resolve_config(const ConfigRequest& request) {
   validate(config);
   for (std::string& remark : remarks(config)) resolved.notes.push_back(std::move(remark));
   return resolved;
+}
+
+std::string default_task() {
+  return tasks::find_task("text") != nullptr ? "text" : tasks::all_tasks().front()->facts().name;
 }
 
 std::vector<PresetSummary> list_presets() {

@@ -39,6 +39,10 @@ struct ResolvedConfig {
 /// missing.
 ResolvedConfig resolve_config(const ConfigRequest& request);
 
+/// The task whose shape stands for all where none is named: byte-level Text, as in the benchmark's study of efficiency,
+/// or the first one while that is not there.
+std::string default_task();
+
 struct PresetSummary {
   std::string name;
   std::string citation;

@@ -9,7 +9,7 @@
 namespace lra::harness {
 
 /// Silences bars, lines and log_line() for the whole program (--quiet).
-void set_quiet(bool quiet);
+void set_quiet(bool value);
 bool is_quiet();
 
 /// Writes one line to standard error; a bar that is being drawn steps aside and comes back. Any thread may call it.

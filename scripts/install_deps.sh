@@ -8,6 +8,7 @@ packages=(
   libeigen3-dev nlohmann-json3-dev libcli11-dev libfmt-dev librandom123-dev libssl-dev
   libgtest-dev libgmock-dev libbenchmark-dev libvalijson-dev # tests and benchmarks
   clang-format # the formatting check
+  clang-tidy-14 # scripts/check_tidy.sh
   python3 # the crash campaign
   clang-14 libclang-rt-14-dev libomp-14-dev # the preset `clang`: sanitizers and fuzzers
 )

@@ -13,7 +13,7 @@ void export_tsv(const Task& task, const Split& split, const std::filesystem::pat
 
 /// Writes tokens [examples, n] (two inputs: [examples, 2, n]), padded with 0 or cut on the right to the nominal length
 /// n, to `output`, and labels [examples] beside it. Throws: ResourceError.
-void export_npy(const Dataset& dataset, SplitName split, const std::filesystem::path& output,
+void export_npy(const Dataset& dataset, SplitName name, const std::filesystem::path& output,
                 const ProgressFn& progress);
 
 /// Where export_npy puts the labels: "x.npy" -> "x.labels.npy".

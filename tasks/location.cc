@@ -24,7 +24,7 @@ std::filesystem::path data_directory(const std::string& flag) {
 }
 
 std::string shell_quoted(const std::filesystem::path& path) {
-  const std::string text = path.string();
+  std::string text = path.string();
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+=:,@%";
   if (!text.empty() && text.find_first_not_of(kPlain) == std::string::npos) return text;
   std::string quoted = "'";

@@ -20,7 +20,6 @@
 #include "harness/signals.h"
 #include "harness/terminal.h"
 #include "reports/text_report.h"
-#include "tasks/registry.h"
 
 namespace lra::harness {
 namespace {
@@ -36,11 +35,6 @@ struct BenchFlags {
   BenchOptions options;
   MachineFlags machine;
 };
-
-/// The benchmark's efficiency study uses byte-level Text; its shape is taken from whichever task is there.
-std::string default_task() {
-  return tasks::find_task("text") != nullptr ? "text" : tasks::all_tasks().front()->facts().name;
-}
 
 std::vector<ResolvedConfig> configurations(const BenchFlags& flags, int64_t length) {
   std::vector<ResolvedConfig> resolved;

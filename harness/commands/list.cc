@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "attention/registry.h"
+#include "engine/errors.h"
 #include "harness/commands/command.h"
 #include "harness/commands/options.h"
+#include "harness/mechanism_facts.h"
 #include "harness/plugins.h"
 #include "harness/presets.h"
 #include "harness/terminal.h"
@@ -19,36 +21,6 @@ namespace lra::harness {
 namespace {
 
 using nlohmann::ordered_json;
-
-ordered_json parameter_json(const attention::ParameterSpec& spec) {
-  ordered_json json = {{"name", spec.name}, {"unit", spec.unit}, {"help", spec.help}, {"choices", spec.choices}};
-  json["default"] = std::visit([](const auto& value) { return ordered_json(value); }, spec.default_value);
-  json["minimum"] = spec.minimum ? ordered_json(*spec.minimum) : ordered_json();
-  json["maximum"] = spec.maximum ? ordered_json(*spec.maximum) : ordered_json();
-  return json;
-}
-
-ordered_json facts_json(const attention::Mechanism& mechanism) {
-  const attention::Facts facts = mechanism.facts();
-  ordered_json parameters = ordered_json::array();
-  for (const attention::ParameterSpec& spec : facts.parameters) parameters.push_back(parameter_json(spec));
-  const Plugin* plugin = plugin_with(facts.name);
-  const bool mixer = dynamic_cast<const attention::Mixer*>(&mechanism) != nullptr;
-  return {{"name", facts.name},
-          {"full_name", facts.full_name},
-          {"kind", mixer ? "mixer" : "attention"},
-          {"citation", facts.citation},
-          {"time_complexity", facts.time_complexity},
-          {"memory_complexity", facts.memory_complexity},
-          {"length_semantics", to_string(facts.length_semantics)},
-          {"padding_mask", facts.padding_mask},
-          {"causal", facts.causal},
-          {"cross", facts.cross},
-          {"deterministic", facts.deterministic},
-          {"attention_dropout", facts.attention_dropout},
-          {"parameters", parameters},
-          {"plugin", plugin == nullptr ? ordered_json() : ordered_json(plugin->file)}};
-}
 
 void print(bool json, const ordered_json& all, const reports::Table& table) {
   std::cout << (json ? all.dump(2) + "\n" : table.text(table_width()));
@@ -111,11 +83,30 @@ void list_preset_table(bool json) {
 }
 
 struct ListFlags {
-  std::string what;
-  bool json = false;
+  std::string what, name;
+  bool json = false, markdown = false;
 };
 
+/// One mechanism at length.
+void show_mechanism(const ListFlags& flags) {
+  const attention::Mechanism& mechanism = attention::find(flags.name);
+  if (flags.json) {
+    std::cout << facts_json(mechanism).dump(2) << "\n";
+  } else {
+    std::cout << (flags.markdown ? facts_markdown(mechanism) : facts_text(mechanism, report_width()));
+  }
+}
+
 void run_list(const ListFlags& flags) {
+  if (flags.what != "attention" && (flags.markdown || !flags.name.empty()))
+    throw UsageError(
+        fmt::format("[list] {} {}: only mechanisms have pages", flags.what, flags.markdown ? "--markdown" : "--name"),
+        fmt::format("lra list {}, or lra list attention --name softmax", flags.what));
+  if (!flags.name.empty()) return show_mechanism(flags);
+  if (flags.markdown) {
+    std::cout << mechanisms_markdown();
+    return;
+  }
   if (flags.what == "attention") return list_attention(flags.json);
   if (flags.what == "tasks") return list_tasks(flags.json);
   list_preset_table(flags.json);
@@ -129,8 +120,11 @@ void add_list_command(CLI::App& app, int&) {
   add_choice(*command, "WHAT", flags->what, {"tasks", "attention", "presets"}, "tasks, attention or presets")
       ->required();
   add_plugin_flag(*command);
-  command->add_flag("--json", flags->json, "print JSON with every fact");
-  command->footer("Example:\n  lra list attention\n  lra list tasks --json");
+  command->add_option("--name", flags->name, "show one mechanism at length")->type_name(kMechanismType);
+  CLI::Option* json = command->add_flag("--json", flags->json, "print JSON with every fact");
+  command->add_flag("--markdown", flags->markdown, "print mechanisms as Markdown, as docs/mechanisms has them")
+      ->excludes(json);
+  command->footer("Example:\n  lra list attention\n  lra list attention --name cosformer\n  lra list tasks --json");
   command->callback([flags] { run_list(*flags); });
 }
 

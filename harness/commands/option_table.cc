@@ -31,7 +31,7 @@ OptionEntry describe_option(const CLI::Option& option) {
 }  // namespace
 
 std::string CommandEntry::heading(const OptionEntry& option) {
-  const std::string names = fmt::format("{}", fmt::join(option.names, ", "));
+  std::string names = fmt::format("{}", fmt::join(option.names, ", "));
   if (option.positional || option.type.empty()) return names;
   return fmt::format("{} {}{}", names, option.type, option.comma_separated ? ",..." : "");
 }

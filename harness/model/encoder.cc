@@ -127,8 +127,9 @@ class Builder {
     std::vector<double> table(static_cast<size_t>(rows_ * d));
     for (int64_t i = 0; i < rows_; ++i)
       for (int64_t j = 0; j < d; ++j) {
-        const double angle = static_cast<double>(i) *
-                             std::exp(-std::log(10000.0) * static_cast<double>(j / 2 * 2) / static_cast<double>(d));
+        const int64_t even = j / 2 * 2;
+        const double angle =
+            static_cast<double>(i) * std::exp(-std::log(10000.0) * static_cast<double>(even) / static_cast<double>(d));
         table[static_cast<size_t>(i * d + j)] = j % 2 == 0 ? std::sin(angle) : std::cos(angle);
       }
     return graph_.constant("sinusoids", {rows_, d}, std::move(table));

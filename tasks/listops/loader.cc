@@ -95,7 +95,7 @@ const char* official_file(SplitName split) {
 
 fs::path find_official_directory(const fs::path& from) {
   for (const char* inside : {"", "lra_release/lra_release/listops-1000", "lra_release/listops-1000", "listops-1000"}) {
-    const fs::path directory = *inside == '\0' ? from : from / inside;
+    fs::path directory = *inside == '\0' ? from : from / inside;
     if (has_official_files(directory)) return directory;
   }
   std::error_code error;

@@ -62,6 +62,7 @@ TEST_F(CliTerminalTest, TablesAndReportsFitTheWindow) {
   const Arguments bench = {"bench",    "--attention", "softmax,linear", "--length", "64,128",       "--quiet",
                            "--preset", "tiny",        "--min-steps",    "1",        "--min-time-s", "0"};
   const std::vector<Arguments> commands = {{"list", "attention"},
+                                           {"list", "attention", "--name", "cosformer"},
                                            {"list", "tasks"},
                                            {"list", "presets"},
                                            {"data", "info", "listops", "--data", "data"},
