@@ -36,10 +36,12 @@ void list_attention(bool json) {
     table.row({facts.name, facts.time_complexity, std::string(to_string(facts.length_semantics)),
                facts.causal ? "yes" : "no", facts.citation});
     if (const Plugin* plugin = plugin_with(name)) table.remark("from " + plugin->file);
+    std::string defaults;
     for (const attention::ParameterSpec& spec : facts.parameters)
-      table.remark(fmt::format(
-          "attention.{} = {}: {}", spec.name,
-          std::visit([](const auto& value) { return fmt::format("{}", value); }, spec.default_value), spec.help));
+      defaults +=
+          fmt::format("{}{}={}", defaults.empty() ? "attention." : ", ", spec.name,
+                      std::visit([](const auto& value) { return fmt::format("{}", value); }, spec.default_value));
+    if (!defaults.empty()) table.remark(defaults);
   }
   print(json, all, table);
 }
