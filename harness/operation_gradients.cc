@@ -99,7 +99,7 @@ bool is_wrong(const engine::Node& node, const std::vector<engine::Type>& types) 
 }  // namespace
 
 std::vector<std::string> operations_with_wrong_gradients(const AttendRequest& request) {
-  engine::Workers(1);
+  [[maybe_unused]] const engine::Workers one(1);
   engine::Parameters parameters;
   engine::Graph graph(Dtype::f64, engine::Kernels::plain, parameters);
   build_attention(graph, request);

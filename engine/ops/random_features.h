@@ -12,9 +12,9 @@ namespace lra::engine {
 Var stop_gradient(Var x);
 
 /// m directions of d components, N(0, I) each. Orthogonal: those of each d in a row are at right angles, with the
-/// lengths that independent ones would have. A pure function of the arguments.
+/// lengths that independent ones would have. A pure function of the arguments; `number` tells draws apart.
 /// Source: Choromanski et al. 2021 (Performers), section 2.4.
-std::vector<double> random_directions(uint64_t seed, uint64_t site, uint64_t draw, int64_t m, int64_t d,
+std::vector<double> random_directions(uint64_t seed, uint64_t site, uint64_t number, int64_t m, int64_t d,
                                       bool orthogonal);
 
 /// [m, d] of directions that are drawn anew every `redraw_steps` steps of training, from the seed of the run; at

@@ -76,8 +76,7 @@ T largest_of_row(const T* x, int64_t count) {
   int64_t i = 0;
   for (; i + kLanes <= count; i += kLanes)
 #pragma omp simd
-    for (int64_t l = 0; l < kLanes; ++l)
-      lanes[l] = (x[i + l] > lanes[l]) | (x[i + l] != x[i + l]) ? x[i + l] : lanes[l];
+    for (int64_t l = 0; l < kLanes; ++l) lanes[l] = larger(lanes[l], x[i + l]);
   for (; i < count; ++i) lanes[0] = larger(lanes[0], x[i]);
   return std::accumulate(lanes + 1, lanes + kLanes, lanes[0], larger<T>);
 }
