@@ -32,7 +32,7 @@ std::pair<std::vector<double>, std::vector<float>> short_training(const std::str
                                             .attention = attention,
                                             .preset = "tiny",
                                             .sequence_length = 100});
-  complete_attention_parameters(resolved.config);
+  fit_attention_parameters(resolved.config, resolved.config.sequence_length);
   const tasks::TaskFacts& facts = tasks::task_named(resolved.config.task.name).facts();
   Model model(resolved.config, {.vocab_size = facts.vocab_size(), .num_classes = facts.num_classes}, engine::Dtype::f32,
               engine::Kernels::fused);
@@ -121,8 +121,7 @@ void add_selftest_command(CLI::App& app, int& exit_code) {
   add_plugin_flag(*command);
   command->add_flag("--verbose,-v", flags->verbose, "list the checks that passed, too");
   command->add_flag("--json", flags->json, "print every check as JSON");
-  command->footer(
-      "Example:\n  lra selftest\n  lra selftest --attention cosformer --verbose\n  lra selftest --plugin ./libmine.so");
+  command->footer("Example:\n  lra selftest\n  lra selftest --attention cosformer --verbose");
   command->callback([flags, &exit_code] { exit_code = run_selftest(*flags); });
 }
 

@@ -38,6 +38,12 @@ void complete_attention_parameters(TrainConfig& config) {
   fill_in_plugin(config);
 }
 
+void fit_attention_parameters(TrainConfig& config, int64_t tokens) {
+  for (const auto& [name, value] :
+       attention::fitting_parameters(attention::find(config.attention.name).facts(), tokens))
+    config.attention.parameters[name] = std::visit([](const auto& v) { return nlohmann::json(v); }, value);
+}
+
 int64_t softmax_model_parameters(const TrainConfig& config, const TaskShape& task) {
   TrainConfig softmax = config;
   softmax.attention = {.name = "softmax"};

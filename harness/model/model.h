@@ -94,6 +94,9 @@ attention::ParameterValues attention_parameters(const TrainConfig& config);
 /// Writes the completed parameters back, so that the configuration and its hash say what runs, and where the mechanism
 /// comes from.
 void complete_attention_parameters(TrainConfig& config);
+/// Replaces the parameters of the mechanism by its defaults, numbers of tokens by at most `tokens`: for short
+/// sequences.
+void fit_attention_parameters(TrainConfig& config, int64_t tokens);
 
 /// Learned numbers of the same model with softmax attention, for the ratio in the record.
 int64_t softmax_model_parameters(const TrainConfig& config, const TaskShape& task);

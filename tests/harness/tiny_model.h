@@ -34,9 +34,7 @@ inline TrainConfig tiny_config(const std::string& attention, int64_t nominal_len
                   .nominal_length = nominal_length,
                   .d_classifier = 10};
   // Numbers of tokens must not exceed the length, which is short here; and few of them are enough.
-  const attention::Facts facts = attention::find(attention).facts();
-  for (const auto& [name, value] : attention::fitting_parameters(facts, std::min<int64_t>(nominal_length, 16)))
-    config.attention.parameters[name] = std::visit([](const auto& v) { return nlohmann::json(v); }, value);
+  fit_attention_parameters(config, std::min<int64_t>(nominal_length, 16));
   config.train = {.steps = 50, .batch_size = 8, .learning_rate = 1e-2, .cycle_momentum = false, .lanes = 4};
   return config;
 }
