@@ -150,7 +150,7 @@ inline std::vector<double> noisy_parameters(const Model& model, double noise = 0
 /// the third derivative, shows next to an ill-conditioned inverse.
 template <class F>
 double slope(F&& f) {
-  constexpr double kStep = 3e-5;
+  constexpr double kStep = 1e-5;  // twice that on each side must not meet a kink of ReLU
   return (8 * (f(kStep) - f(-kStep)) - (f(2 * kStep) - f(-2 * kStep))) / (12 * kStep);
 }
 
