@@ -110,7 +110,8 @@ TEST_P(MechanismTest, FusedSinglePrecisionEqualsPlainDoublePrecisionWithDropoutO
       tiny.model.dropout = tiny.model.attention_dropout = 0.2;
       Model plain(tiny, kTask, Dtype::f64, engine::Kernels::plain),
           fused(tiny, kTask, Dtype::f32, engine::Kernels::fused);
-      const std::vector<double> parameters = testing::noisy_parameters(plain);
+      // Little noise: what is being compared is rounding, and a saturated softmax amplifies it without bound.
+      const std::vector<double> parameters = testing::noisy_parameters(plain, 0.05);
       const Sequence sequence = testing::random_sequence(length);
       const int64_t rows = plain.rows_for(length);
       for (const Mode mode : {Mode::train, Mode::infer})
