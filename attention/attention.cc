@@ -34,6 +34,15 @@ double Context::real(const std::string& name) const { return get<double>(*this, 
 bool Context::flag(const std::string& name) const { return get<bool>(*this, name); }
 const std::string& Context::text(const std::string& name) const { return get<std::string>(*this, name); }
 
+Var Context::parameter(const std::string& name, const engine::Shape& shape,
+                       const engine::Initializer& initializer) const {
+  return graph.parameter(graph.parameters().declare(scope + "." + name, shape, initializer));
+}
+
+int64_t integer_of(const ParameterValues& values, const std::string& name) {
+  return std::get<int64_t>(values.at(name));
+}
+
 std::vector<std::string> argument_names(const Mechanism& mechanism) {
   if (dynamic_cast<const Mixer*>(&mechanism) != nullptr) return {"x"};
   if (mechanism.facts().projections == Projections::shared_qk) return {"q", "v"};

@@ -21,6 +21,8 @@ using engine::Var;
 using ParameterValue = std::variant<bool, int64_t, double, std::string>;
 /// By name.
 using ParameterValues = std::map<std::string, ParameterValue>;
+/// One that is an integer.
+int64_t integer_of(const ParameterValues& parameters, const std::string& name);
 
 /// What a mechanism says of one of its parameters. A name means one thing in all mechanisms.
 struct ParameterSpec {
@@ -98,6 +100,9 @@ struct Context {
   double real(const std::string& name) const;
   bool flag(const std::string& name) const;
   const std::string& text(const std::string& name) const;
+
+  /// A learned parameter of the mechanism in this layer, named `name` in its scope.
+  Var parameter(const std::string& name, const engine::Shape& shape, const engine::Initializer& initializer) const;
 };
 
 /// A mechanism. `facts` of a registered object do not change.

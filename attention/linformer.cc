@@ -27,9 +27,6 @@ class Linformer final : public Attention {
             .memory_complexity = "O(n d_head + rank d_head)",
             .length_semantics = LengthSemantics::nominal,
             .attention_dropout = true,
-            // Keys are sums over all tokens and can be large enough to saturate the softmax. Its gradient is then a
-            // difference of nearly equal numbers.
-            .single_precision_error = 1e-4,
             .parameters = {{.name = "rank",
                             .default_value = int64_t{256},
                             .unit = "tokens",
@@ -43,7 +40,7 @@ class Linformer final : public Attention {
                                     "two for all heads; key_value: one for both; layer_wise: one for all layers; "
                                     "layer_wise_per_head: one a head for all layers, as in Nystromformer's code"}},
             .forward_flops = [](const ProblemSize& size, const ParameterValues& parameters) {
-              const int64_t rank = std::get<int64_t>(parameters.at("rank"));
+              const int64_t rank = integer_of(parameters, "rank");
               return 2 * size.heads * 4 * size.n * rank * size.d_head;  // two projections, logits, weights V
             }};
   }
@@ -74,10 +71,11 @@ class Linformer final : public Attention {
     // Both codes' own: Flax's default in the official one, N(0, 0.02) in Nystromformer's.
     const Initializer initializer =
         sharing == kLayerWisePerHead ? init_normal(0.02) : init_xavier_uniform(length, rank);
-    const std::string scope = for_all_layers ? "encoder.linformer" : context.scope;
-    Graph& graph = context.graph;
-    const Var whole = graph.parameter(graph.parameters().declare(
-        scope + "." + name, per_head ? Shape{h, length, rank} : Shape{length, rank}, initializer));
+    const Shape shape = per_head ? Shape{h, length, rank} : Shape{length, rank};
+    engine::Parameters& all = context.graph.parameters();
+    const Var whole = for_all_layers
+                          ? context.graph.parameter(all.declare("encoder.linformer." + name, shape, initializer))
+                          : context.parameter(name, shape, initializer);
     if (per_head) return matmul(slice(whole, 1, 0, n), x, true, false);
     return split_heads(matmul(slice(whole, 0, 0, n), merge_heads(x), true, false), h);
   }

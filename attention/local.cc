@@ -73,16 +73,16 @@ class Local final : public Attention {
  private:
   /// Queries times the keys that they see, of one head.
   static int64_t pairs(const ProblemSize& size, const ParameterValues& parameters) {
-    const auto integer = [&](const char* name) { return std::get<int64_t>(parameters.at(name)); };
     const std::string& pattern = std::get<std::string>(parameters.at("pattern"));
     const int64_t n = size.n;
     if (pattern == kSliding) {
-      const int64_t window = std::min(integer("window"), n - 1), before = n * window - window * (window + 1) / 2;
+      const int64_t window = std::min(integer_of(parameters, "window"), n - 1),
+                    before = n * window - window * (window + 1) / 2;
       return n + (size.causal ? 1 : 2) * before;
     }
     // Of one block of b tokens; the causal form as softmax counts it.
     const auto square = [&](int64_t b) { return size.causal ? b * (b + 1) / 2 : b * b; };
-    const int64_t b = integer("block_size");
+    const int64_t b = integer_of(parameters, "block_size");
     if (pattern == kBlocks) return n / b * square(b) + square(n % b);
     return Classes(size.nominal_length, b).count * square(b);
   }

@@ -18,8 +18,6 @@ namespace {
 
 using namespace engine;  // the vocabulary of operations
 
-int64_t integer(const ParameterValues& parameters, const char* name) { return std::get<int64_t>(parameters.at(name)); }
-
 class Nystromformer final : public Attention {
  public:
   Facts facts() const override {
@@ -65,13 +63,13 @@ class Nystromformer final : public Attention {
         .forward_flops = [](const ProblemSize& size, const ParameterValues& parameters) {
           const int64_t n = size.n, d = size.d_head, m = landmarks_of(size.nominal_length, parameters);
           if (m == size.nominal_length) return 2 * 2 * size.heads * n * n * d;
-          const int64_t inverse = integer(parameters, "iterations") * 4 * m * m * m;
+          const int64_t inverse = integer_of(parameters, "iterations") * 4 * m * m * m;
           return 2 * size.heads * (4 * n * m * d + 2 * m * m * d + inverse);
         }};
   }
 
   void check(const ParameterValues& parameters, const ProblemSize&) const override {
-    const int64_t taps = integer(parameters, "conv_kernel_size");
+    const int64_t taps = integer_of(parameters, "conv_kernel_size");
     if (taps % 2 == 0 && taps != 0)
       throw UsageError(fmt::format("[nystromformer] attention.conv_kernel_size = {} is even", taps),
                        "choose an odd number of taps, which has a middle, or 0 for no convolution");
@@ -84,7 +82,7 @@ class Nystromformer final : public Attention {
     const Var values = multiply(v, real);
     Var result = approximate(context, multiply(q, real), multiply(k, real), values, mask);
     if (const int64_t taps = context.integer("conv_kernel_size"); taps > 0) {
-      const Var filters = own_parameter(context, "conv.weight", {h, taps}, init_torch_linear(taps));
+      const Var filters = context.parameter("conv.weight", {h, taps}, init_torch_linear(taps));
       result = add(result, depthwise_convolution(values, filters));
     }
     return result;

@@ -85,7 +85,7 @@ class Performer final : public Attention {
   };
   static Products products_of(const ProblemSize& size, const ParameterValues& parameters) {
     const bool directions = has_directions(parameters);
-    const int64_t features = directions ? std::get<int64_t>(parameters.at("num_features")) : size.d_head;
+    const int64_t features = directions ? integer_of(parameters, "num_features") : size.d_head;
     const int64_t of_column = 2 * size.heads * size.n * features;
     return {.sums = 2 * of_column * (size.d_head + 1), .features = directions ? 2 * of_column * size.d_head : 0};
   }

@@ -12,7 +12,7 @@ namespace lra::attention {
 
 /// Tokens to a landmark: what makes at most num_landmarks of a sequence of the nominal length.
 inline int64_t segment_stride(int64_t nominal_length, const ParameterValues& parameters) {
-  const int64_t num_landmarks = std::get<int64_t>(parameters.at("num_landmarks"));
+  const int64_t num_landmarks = integer_of(parameters, "num_landmarks");
   return (nominal_length + num_landmarks - 1) / num_landmarks;
 }
 
@@ -54,12 +54,6 @@ inline Var without_unused(Var p, Var used) {
   const int64_t m = p.shape()[1];
   const Var unused = engine::multiply(scaled_identity(p.graph(), m, 1), engine::affine(used, -1, 1));
   return engine::add(engine::multiply(engine::multiply(p, used), engine::reshape(used, {1, m})), unused);
-}
-
-/// A parameter of the mechanism in this layer.
-inline Var own_parameter(const Context& context, const std::string& name, const engine::Shape& shape,
-                         const engine::Initializer& initializer) {
-  return context.graph.parameter(context.graph.parameters().declare(context.scope + "." + name, shape, initializer));
 }
 
 }  // namespace lra::attention
