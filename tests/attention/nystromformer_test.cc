@@ -70,7 +70,24 @@ TEST(NystromformerTest, AsManyLandmarksAsTokensAreSoftmax) {
   for (int64_t head = 0; head < 2; ++head) expect_head(got, head, head_of(expected.output, head), 29, 1e-12);
 }
 
-/// The formula itself, not its special case: S S^+ S = S where landmarks are tokens.
+/// The formula itself at its limit: where tokens come in equal pairs, the means of pairs are the tokens, and
+/// S S^+ S V = S V.
+TEST(NystromformerTest, LandmarksThatAreTheTokensAreSoftmax) {
+  AttendRequest request =
+      dense_request("nystromformer", 24, 24,
+                    {{"num_landmarks", int64_t{12}}, {"iterations", int64_t{60}}, {"conv_kernel_size", int64_t{0}}});
+  for (harness::HostArray& argument : request.arguments) {
+    const int64_t d = argument.shape[2];
+    for (int64_t row = 0; row < 2 * 24; row += 2)
+      std::copy_n(argument.values.begin() + row * d, d, argument.values.begin() + (row + 1) * d);
+  }
+  const AttendResult got = harness::attend(request);
+  request.attention = "softmax";
+  request.parameters = {};
+  const AttendResult expected = harness::attend(request);
+  for (int64_t head = 0; head < 2; ++head) expect_head(got, head, head_of(expected.output, head), 24, 1e-10);
+}
+
 TEST(NystromformerTest, ConstantValuesComeOutWhereTheInverseHasConverged) {
   AttendRequest request = request_of(48, 45, 48, "segment");
   request.arguments[2].values.assign(request.arguments[2].values.size(), 1.5);

@@ -67,6 +67,15 @@ TEST(PerformerTest, OrthogonalDirectionsAreOrthogonalAndAsLongAsOthers) {
   EXPECT_EQ(rows, engine::random_directions(1, 2, 0, kM, kD, true));
 }
 
+TEST(PerformerTest, RedrawnDirectionsBeginWithTheFixedOnesAndKeepTheContract) {
+  AttendRequest request = dense_request("performer", 20, 17, {});
+  const AttendResult fixed = harness::attend(request);
+  request.parameters["redraw_steps"] = int64_t{5};
+  EXPECT_EQ(harness::attend(request).output.values, fixed.output.values);
+  for (const harness::Finding& finding : harness::check_contract("performer", {{"redraw_steps", int64_t{1}}}))
+    EXPECT_TRUE(finding.passed) << finding.check << ": " << finding.detail;
+}
+
 TEST(PerformerTest, ReluFeaturesAreTheirDefinition) {
   const AttendRequest request = dense_request("performer", 20, 17, {{"kernel", std::string("relu_direct")}});
   const AttendResult result = harness::attend(request);

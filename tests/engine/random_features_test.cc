@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/ops/elementwise.h"
+#include "tests/engine/attention_case.h"
 #include "tests/engine/plan_testing.h"
 
 namespace lra::engine::testing {
@@ -59,6 +60,21 @@ TEST(RandomFeaturesTest, ItIsZeroWithoutAnyRow) {
   const std::vector<Array> at = {normal_array({1, 3, 4}, "x"), normal_array({6, 4}, "w")};
   for (const Kernels kernels : {Kernels::plain, Kernels::fused})
     EXPECT_EQ(made(build, at, Dtype::f32, kernels), std::vector<double>{0.0});
+}
+
+TEST(RandomFeaturesTest, DirectionsAreDrawnAnewEverySoManySteps) {
+  Parameters parameters;
+  Graph graph(Dtype::f64, Kernels::plain, parameters);
+  redrawn_directions(graph, 7, 5, 4, true, 3);
+  const auto drawn = [&](uint32_t step, uint32_t example) {
+    Buffer out({Dtype::f64, {5, 4}}, 0);
+    run_op(*graph.nodes().back().op, {}, {out.view()}, {.seed = 11, .step = step, .example = example});
+    return out.read();
+  };
+  EXPECT_EQ(drawn(0, 0), random_directions(11, 7, 0, 5, 4, true));
+  EXPECT_EQ(drawn(2, 9), drawn(0, 0));
+  EXPECT_EQ(drawn(3, 0), random_directions(11, 7, 1, 5, 4, true));
+  EXPECT_NE(drawn(3, 0), drawn(0, 0));
 }
 
 TEST(RandomFeaturesTest, NoGradientPassesAStop) {
