@@ -39,8 +39,8 @@ Var Context::parameter(const std::string& name, const engine::Shape& shape,
   return graph.parameter(graph.parameters().declare(scope + "." + name, shape, initializer));
 }
 
-int64_t integer_of(const ParameterValues& values, const std::string& name) {
-  return std::get<int64_t>(values.at(name));
+int64_t integer_of(const ParameterValues& parameters, const std::string& name) {
+  return std::get<int64_t>(parameters.at(name));
 }
 
 std::vector<std::string> argument_names(const Mechanism& mechanism) {
