@@ -69,9 +69,21 @@ PresetPart parse_preset(const std::string& text, const std::string& where) {
 /// "harness/presets/small.json" -> "small".
 std::string preset_name(std::string_view path) { return std::filesystem::path(path).stem().string(); }
 
-/// "tasks/listops/presets/small.json" -> "listops".
-std::string task_of(std::string_view path) {
-  return std::filesystem::path(path).parent_path().parent_path().filename().string();
+/// The part of a preset that a task's folder holds: `<folder>/presets/<preset>.json` is of the task of that name,
+/// `<folder>/presets/<preset>/<name>.json` of the task <name> and of those whose names begin with <name>_.
+struct TaskPart {
+  std::string preset;
+  std::string name;
+  bool is_family = false;
+
+  bool applies_to(std::string_view task) const { return task == name || (is_family && task.starts_with(name + "_")); }
+};
+
+TaskPart task_part(std::string_view file) {
+  const std::filesystem::path path(file), folder = path.parent_path();
+  if (folder.filename() == "presets")
+    return {.preset = path.stem().string(), .name = folder.parent_path().filename().string()};
+  return {.preset = folder.filename().string(), .name = path.stem().string(), .is_family = true};
 }
 
 bool is_path(const std::string& preset) { return preset.find('/') != std::string::npos || preset.ends_with(".json"); }
@@ -88,7 +100,8 @@ std::vector<PresetPart> parts_of_named_preset(const std::string& preset, const s
                      suggest(preset, names) + "; or give the path of a JSON file");
   }
   for (const embedded::File& file : embedded::task_presets()) {
-    if (preset_name(file.path) == preset && task_of(file.path) == task) {
+    const TaskPart part = task_part(file.path);
+    if (part.preset == preset && part.applies_to(task)) {
       parts.push_back(parse_preset(std::string(file.text), std::string(file.path)));
     }
   }
@@ -195,6 +208,8 @@ ResolvedConfig resolve_config(const ConfigRequest& request) {
   TrainConfig& config = resolved.config;
   config.preset = first_given({request.preset, text_in(pairs, "preset"), kDefaultPreset});
   config.task.name = first_given({request.task, text_in(pairs, "task.name")});
+  if (const tasks::Task* task = tasks::find_task(config.task.name))
+    config.task.name = task->facts().name;  // of an alias
   config.attention.name = first_given({request.attention, text_in(pairs, "attention.name")});
   const TrainConfig identity = config;
   for (const PresetPart& part : preset_parts(config.preset, config.task.name)) apply(part, resolved);
@@ -230,7 +245,7 @@ std::vector<PresetSummary> list_presets() {
     summary.name = preset_name(file.path);
     summary.citation = parse_preset(std::string(file.text), std::string(file.path)).citation;
     for (const embedded::File& part : embedded::task_presets()) {
-      if (preset_name(part.path) == summary.name) summary.tasks.push_back(task_of(part.path));
+      if (task_part(part.path).preset == summary.name) summary.tasks.push_back(task_part(part.path).name);
     }
     summaries.push_back(std::move(summary));
   }

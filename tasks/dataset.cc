@@ -24,7 +24,9 @@ std::string make_command(const fs::path& data_dir, const std::string& task) {
 
 }  // namespace
 
-Dataset Dataset::open(const fs::path& data_dir, const std::string& task) {
+Dataset Dataset::open(const fs::path& data_dir, const std::string& name) {
+  const Task* known = find_task(name);
+  const std::string& task = known == nullptr ? name : known->facts().name;
   Dataset dataset;
   dataset.directory_ = data_dir / task;
   const fs::path manifest_path = dataset.directory_ / kManifestFile;
@@ -38,7 +40,7 @@ Dataset Dataset::open(const fs::path& data_dir, const std::string& task) {
   if (dataset.manifest_.task != task) {
     dataset.fail(kManifestFile, fmt::format("it describes the task `{}`, not `{}`", dataset.manifest_.task, task));
   }
-  for (const SplitName name : kSplitNames) dataset.open_split(name);
+  for (const SplitName split : kSplitNames) dataset.open_split(split);
   return dataset;
 }
 

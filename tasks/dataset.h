@@ -18,8 +18,8 @@ class Dataset {
  public:
   /// Maps the arrays and checks their structure: types, sizes against dataset.json, offsets that rise to the number of
   /// tokens, labels in range. Token values are left to verify(). Throws: DataError naming the file, with the command
-  /// that makes or checks the dataset as its hint.
-  static Dataset open(const std::filesystem::path& data_dir, const std::string& task);
+  /// that makes or checks the dataset as its hint. `name` may be an alias of the task.
+  static Dataset open(const std::filesystem::path& data_dir, const std::string& name);
 
   const Manifest& manifest() const { return manifest_; }
   const std::filesystem::path& directory() const { return directory_; }

@@ -12,7 +12,7 @@ namespace lra::tasks {
 namespace {
 
 struct Entry {
-  std::unique_ptr<Task> task;
+  std::shared_ptr<const Task> task;  // under its name and its aliases
   std::string file;
 };
 
@@ -25,18 +25,23 @@ std::map<std::string, Entry, std::less<>>& entries() {
 }  // namespace
 
 TaskRegistration::TaskRegistration(std::unique_ptr<Task> task, const char* file) {
-  const std::string name = task->facts().name;
-  const auto [entry, is_new] = entries().try_emplace(name);
-  if (!is_new) {  // nothing can catch an exception before main
-    fmt::print(stderr, "lra: the task `{}` is registered twice, in {} and in {}\n", name, entry->second.file, file);
-    std::abort();
+  const std::shared_ptr<const Task> shared = std::move(task);
+  std::vector<std::string> names = shared->facts().aliases;
+  names.push_back(shared->facts().name);
+  for (const std::string& name : names) {
+    const auto [entry, is_new] = entries().try_emplace(name, Entry{shared, file});
+    if (!is_new) {  // nothing can catch an exception before main
+      fmt::print(stderr, "lra: the task `{}` is registered twice, in {} and in {}\n", name, entry->second.file, file);
+      std::abort();
+    }
   }
-  entry->second = {std::move(task), file};
 }
 
 std::vector<const Task*> all_tasks() {
   std::vector<const Task*> tasks;
-  for (const auto& [name, entry] : entries()) tasks.push_back(entry.task.get());
+  for (const auto& [name, entry] : entries()) {
+    if (entry.task->facts().name == name) tasks.push_back(entry.task.get());
+  }
   return tasks;
 }
 

@@ -11,7 +11,8 @@
 
 namespace lra::tasks {
 
-/// Registers a task while the program starts. Two tasks of one name end the program with a message naming both files.
+/// Registers a task, under its name and its aliases, while the program starts. Two tasks of one name end the program
+/// with a message naming both files.
 class TaskRegistration {
  public:
   explicit TaskRegistration(std::unique_ptr<Task> task, const char* file = __builtin_FILE());
@@ -20,7 +21,7 @@ class TaskRegistration {
 /// All tasks, sorted by name.
 std::vector<const Task*> all_tasks();
 
-/// nullptr when there is no such task.
+/// By name or alias; nullptr when there is no such task.
 const Task* find_task(std::string_view name);
 
 /// Throws: UsageError with near matches and all names when there is no such task.

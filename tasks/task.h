@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,16 +22,35 @@ using ProgressFn = std::function<void(uint64_t done, uint64_t total)>;
 /// Values of `--set task.<name>=<value>`, under the full key ("task.max_length").
 using ParameterTexts = std::map<std::string, std::string>;
 
+/// Where the literature takes its validation examples from. A dataset of a task that has no split of its own for them
+/// stores an empty one: which examples it comes to is decided by the run's `task.split_policy` (see validation.h).
+enum class ValidationSource {
+  own,         // the data come with a validation split
+  test,        // the test split
+  train_tail,  // the last tenth of the train split, in file order
+};
+
+/// Of tasks whose tokens are the pixels 0..255 of an image, row by row.
+struct ImageFacts {
+  int height = 0;
+  int width = 0;
+  double mean = 0;    // of v / 255: what real-valued pixels are normalised by
+  double stddev = 1;  // of v / 255
+};
+
 struct TaskFacts {
-  std::string name;       // as typed: "listops"
-  std::string full_name;  // "ListOps"
+  std::string name;                  // as typed: "listops"
+  std::vector<std::string> aliases;  // other names it answers to
+  std::string full_name;             // "ListOps"
   std::string citation;
-  int num_classes = 0;
+  int num_classes = 0;                  // 0, as an empty vocabulary: the data decide (dataset.json)
   std::vector<std::string> vocabulary;  // id -> symbol; id 0 is the padding
   int64_t nominal_length = 0;           // tokens that a model must be able to take, per input
   SplitSizes default_examples;          // per split, of the official data
   int inputs_per_example = 1;           // 2: two sequences are classified together (Retrieval)
   bool supports_generate = false;
+  ValidationSource paper_validation = ValidationSource::own;
+  std::optional<ImageFacts> image = {};
 
   int vocab_size() const { return static_cast<int>(vocabulary.size()); }
 };

@@ -59,6 +59,7 @@ void list_tasks(bool json) {
     const tasks::TaskFacts& facts = task->facts();
     const tasks::SplitSizes& sizes = facts.default_examples;
     all.push_back({{"name", facts.name},
+                   {"aliases", facts.aliases},
                    {"full_name", facts.full_name},
                    {"citation", facts.citation},
                    {"num_classes", facts.num_classes},
@@ -67,7 +68,9 @@ void list_tasks(bool json) {
                    {"inputs_per_example", facts.inputs_per_example},
                    {"supports_generate", facts.supports_generate},
                    {"examples", {{"train", sizes.train}, {"validation", sizes.validation}, {"test", sizes.test}}}});
-    table.row({facts.name, fmt::format("{}", facts.num_classes), fmt::format("{}", facts.nominal_length),
+    std::string name = facts.name;
+    if (!facts.aliases.empty()) name += fmt::format(" ({})", fmt::join(facts.aliases, ", "));
+    table.row({name, fmt::format("{}", facts.num_classes), fmt::format("{}", facts.nominal_length),
                fmt::format("{}", facts.vocab_size()),
                fmt::format("{}/{}/{}", sizes.train, sizes.validation, sizes.test), facts.citation});
   }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "engine/errors.h"
@@ -18,7 +19,10 @@ using testing::thrown_by;
 /// The least a task can be; named like one that exists to provoke the registry.
 class Impostor : public Task {
  public:
-  explicit Impostor(std::string name) { facts_.name = std::move(name); }
+  explicit Impostor(std::string name, std::vector<std::string> aliases = {}) {
+    facts_.name = std::move(name);
+    facts_.aliases = std::move(aliases);
+  }
   const TaskFacts& facts() const override { return facts_; }
   void import(const ImportOptions&, const std::filesystem::path&, const ProgressFn&) const override {}
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset&) const override { return {}; }
@@ -60,6 +64,16 @@ TEST(RegistryTest, TaskWithoutGeneratorOrImagesSaysWhatToTypeInstead) {
   const Impostor task("text");
   EXPECT_THAT(thrown_by<UsageError>([&] { task.generate({}, "d", {}); }).hint(), HasSubstr("lra data import text"));
   EXPECT_THAT(thrown_by<UsageError>([&] { task.export_images({}, "d", {}); }).what(), HasSubstr("no images"));
+}
+
+TEST(RegistryDeathTest, AliasFindsItsTaskAndTakesNoOthersName) {
+  const auto register_two = [] {
+    const TaskRegistration first(std::make_unique<Impostor>("toy", std::vector<std::string>{"other_toy"}));
+    if (find_task("other_toy") != find_task("toy")) std::abort();
+    if (std::ranges::count(all_tasks(), find_task("toy")) != 1) std::abort();
+    const TaskRegistration second(std::make_unique<Impostor>("another", std::vector<std::string>{"listops"}));
+  };
+  EXPECT_DEATH(register_two(), "`listops` is registered twice");
 }
 
 TEST(RegistryDeathTest, DuplicateNameAbortsNamingBothFiles) {
