@@ -6,6 +6,7 @@
 #include "engine/errors.h"
 #include "engine/ops/random_features.h"
 #include "tests/attention/dense_attention.h"
+#include "tests/attention/naive_attention.h"
 
 namespace lra::attention::testing {
 namespace {
@@ -74,6 +75,25 @@ TEST(PerformerTest, RedrawnDirectionsBeginWithTheFixedOnesAndKeepTheContract) {
   EXPECT_EQ(harness::attend(request).output.values, fixed.output.values);
   for (const harness::Finding& finding : harness::check_contract("performer", {{"redraw_steps", int64_t{1}}}))
     EXPECT_TRUE(finding.passed) << finding.check << ": " << finding.detail;
+}
+
+TEST(PerformerTest, CausalEqualsRecomputationOfEveryPrefix) { expect_causal_equals_prefixes("performer"); }
+
+TEST(PerformerTest, CausalKeysThatDifferWidelyInLengthLoseNothing) {
+  // The largest exponent is of a late key: what earlier rows see may not suffer from it.
+  AttendRequest request = dense_request("performer", 70, 70, {});
+  request.causal = true;
+  request.output_gradient.clear();
+  for (int64_t head = 0; head < 2; ++head)
+    for (int64_t a = 0; a < request.arguments[1].shape[2]; ++a)
+      request.arguments[1].values[static_cast<size_t>((head * 70 + 69) * request.arguments[1].shape[2] + a)] *= 8;
+  const AttendResult exact = harness::attend(request);
+  request.dtype = engine::Dtype::f32;
+  request.kernels = engine::Kernels::fused;
+  const AttendResult single = harness::attend(request);
+  for (int64_t head = 0; head < 2; ++head)
+    EXPECT_LT((head_of(single.output, head) - head_of(exact.output, head)).cwiseAbs().maxCoeff(),
+              2e-5 * head_of(exact.output, head).cwiseAbs().maxCoeff());
 }
 
 TEST(PerformerTest, ReluFeaturesAreTheirDefinition) {
