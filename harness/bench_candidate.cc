@@ -44,9 +44,7 @@ std::array<double, 2> median95(std::span<const double> samples) {
 
 Candidate::Candidate(const ResolvedConfig& resolved, const BenchOptions& options)
     : options_(options),
-      facts_(tasks::task_named(resolved.config.task.name).facts()),
-      model_(resolved.config, {.vocab_size = facts_.vocab_size(), .num_classes = facts_.num_classes},
-             engine::Dtype::f32,
+      model_(resolved.config, shape_of(tasks::task_named(resolved.config.task.name).facts()), engine::Dtype::f32,
              resolved.config.train.kernels == Kernels::kPlain ? engine::Kernels::plain : engine::Kernels::fused),
       record_(describe(resolved, model_, options.threads)),
       batch_(static_cast<size_t>(resolved.config.train.batch_size)),
@@ -80,8 +78,7 @@ bool Candidate::prepare(const std::function<bool()>& interrupted) {
     record_.speed.start_up_s = seconds_since(start);
     refuse_if_tokens_do_not_fit(limit_bytes - learner_->memory().total());
     const TrainConfig& config = model_.config();
-    examples_.emplace(config.train.batch_size, config.sequence_length, facts_.vocab_size(), facts_.num_classes,
-                      config.seed);
+    examples_.emplace(config.train.batch_size, config.sequence_length, model_.task(), config.seed);
   } catch (const ResourceError& error) {
     learner_.reset();
     record_.status = reports::RunStatus::kDoesNotFit;
@@ -97,11 +94,15 @@ bool Candidate::prepare(const std::function<bool()>& interrupted) {
 /// Throws ResourceError when the tokens of one batch do not fit beside the learner.
 void Candidate::refuse_if_tokens_do_not_fit(int64_t left_bytes) const {
   const TrainConfig& config = model_.config();
-  const int64_t needed_bytes = config.train.batch_size * config.sequence_length * static_cast<int64_t>(sizeof(int32_t));
+  const int64_t needed_bytes = config.train.batch_size * tokens_per_example() * static_cast<int64_t>(sizeof(int32_t));
   if (needed_bytes > left_bytes)
     throw ResourceError(fmt::format("[memory] the tokens of a batch need {} and {} are left",
                                     reports::format_bytes(needed_bytes), reports::format_bytes(left_bytes)),
                         "lower --batch or --length");
+}
+
+int64_t Candidate::tokens_per_example() const {
+  return model_.config().sequence_length * model_.task().inputs_per_example;
 }
 
 void Candidate::step() {
@@ -195,11 +196,11 @@ reports::ResultRecord Candidate::finish(const reports::BandwidthBlock& bandwidth
 void Candidate::fill_speed() {
   const double step_s = reports::median(samples_ms_) * 1e-3;
   const double steps_per_s = 1.0 / step_s, batch = static_cast<double>(batch_.size());
-  const double tokens_per_s = batch * static_cast<double>(model_.config().sequence_length) * steps_per_s;
+  const double tokens_per_s = batch * static_cast<double>(tokens_per_example()) * steps_per_s;
   reports::SpeedBlock& speed = record_.speed;
   reports::StepTimeBlock times = step_times(samples_ms_);
   times.median95 = median95(samples_ms_);
-  speed.executed_tokens_per_s = batch * *record_.executed_length.mean * steps_per_s;
+  speed.executed_tokens_per_s = batch * model_.task().inputs_per_example * *record_.executed_length.mean * steps_per_s;
   const PhaseSeconds& phases = learner_->phases();
   speed.phase_s = reports::PhaseBlock{
       .data = phases.data, .forward = phases.forward, .backward = phases.backward, .optimizer = phases.optimizer};
@@ -240,7 +241,8 @@ void Candidate::fill_bound_and_profile(const reports::BandwidthBlock& bandwidth)
   // The rates are of kernels that nothing interrupts. During the steps the machine went at the pace of the bursts.
   const double pace = rates.product_gflops * options_.threads / *record_.mfu.peak_sgemm_gflops;
   const auto step_ms = [&](double worker_s) {
-    return worker_s * static_cast<double>(batch_.size()) / options_.threads * pace * 1e3;
+    return worker_s * static_cast<double>(batch_.size()) * model_.task().inputs_per_example / options_.threads * pace *
+           1e3;
   };
   reports::BoundBlock bound{.step_ms = step_ms(least.total()),
                             .products_ms = step_ms(least.products),
@@ -254,7 +256,7 @@ void Candidate::fill_bound_and_profile(const reports::BandwidthBlock& bandwidth)
 }
 
 double Candidate::worker_ns_per_token(double seconds) const {
-  const double tokens = static_cast<double>(batch_.size()) * static_cast<double>(model_.config().sequence_length);
+  const double tokens = static_cast<double>(batch_.size()) * static_cast<double>(tokens_per_example());
   return seconds * options_.threads * 1e9 / tokens;
 }
 

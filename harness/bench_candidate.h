@@ -36,6 +36,7 @@ class Candidate {
   reports::ResultRecord finish(const reports::BandwidthBlock& bandwidth, const std::function<bool()>& interrupted);
 
  private:
+  int64_t tokens_per_example() const;
   void refuse_if_tokens_do_not_fit(int64_t left_bytes) const;
   void step();
   void warm_up(const std::function<bool()>& interrupted);
@@ -48,7 +49,6 @@ class Candidate {
   double worker_ns_per_token(double seconds) const;
 
   const BenchOptions& options_;
-  tasks::TaskFacts facts_;
   Model model_;
   reports::ResultRecord record_;
   std::optional<RandomExamples> examples_;

@@ -235,7 +235,7 @@ std::string canonical_json(const TrainConfig& config, const std::function<bool(c
   for (const ConfigField& field : config_fields()) {
     if (!chosen(field)) continue;
     Json value = field.get(config);
-    if (value != Json("")) json[field.key] = std::move(value);
+    if (value != field.unsaid) json[field.key] = std::move(value);
   }
   for (const auto& [name, value] : config.attention.parameters) json[std::string(kAttentionPrefix) + name] = value;
   return json.dump();

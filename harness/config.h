@@ -21,11 +21,17 @@ constexpr auto names_of(Gelu) { return std::array{"erf", "tanh"}; }
 enum class Positions { kLearned, kSinusoidal };
 constexpr auto names_of(Positions) { return std::array{"learned", "sinusoidal"}; }
 
-enum class Pooling { kCls, kMean, kMeanNominal };
-constexpr auto names_of(Pooling) { return std::array{"cls", "mean", "mean_nominal"}; }
+enum class Pooling { kCls, kMean, kMeanNominal, kMeanPadded };
+constexpr auto names_of(Pooling) { return std::array{"cls", "mean", "mean_nominal", "mean_padded"}; }
 
 enum class Initialisation { kXavierUniform, kTorchLinear, kLecunNormal };
 constexpr auto names_of(Initialisation) { return std::array{"xavier_uniform", "torch_linear", "lecun_normal"}; }
+
+enum class InputForm { kTokens, kReal };
+constexpr auto names_of(InputForm) { return std::array{"tokens", "real"}; }
+
+enum class PairFeatures { kConcat, kNli };
+constexpr auto names_of(PairFeatures) { return std::array{"concat", "nli"}; }
 
 enum class NominalRounding { kNone, kPowerOfTwo };
 constexpr auto names_of(NominalRounding) { return std::array{"none", "power_of_two"}; }
@@ -52,7 +58,7 @@ std::string to_text(Enum value) { return names_of(value).at(static_cast<size_t>(
 
 struct TaskConfig {
   std::string name;
-  SplitPolicy split_policy = SplitPolicy::kPaper;
+  SplitPolicy split_policy = SplitPolicy::kHoldout;
   bool mask_zero_tokens = false;
 };
 
@@ -78,6 +84,7 @@ struct ModelConfig {
   Positions positions = Positions::kLearned;
   double position_init_std = 0.02;
   double embedding_init_std = 0.02;
+  InputForm input = InputForm::kTokens;
   int64_t vocab_rows = 0;      // 0: the task's vocabulary
   int64_t nominal_length = 0;  // 0 until derive()
   NominalRounding nominal_rounding = NominalRounding::kNone;
@@ -87,6 +94,8 @@ struct ModelConfig {
   double mlp_bias_init_std = 0;
   Pooling pooling = Pooling::kMean;
   int64_t d_classifier = 0;  // 0 until derive()
+  int64_t classifier_layers = 1;
+  PairFeatures pair_features = PairFeatures::kNli;
   Initialisation classifier_init = Initialisation::kTorchLinear;
   double layer_norm_epsilon = 1e-5;
 };
@@ -137,6 +146,7 @@ struct ConfigField {
   double maximum = 0;
   std::vector<std::string> choices;  // of a choice
   bool hashed = true;                // can change the numbers, hence is part of the configuration hash
+  nlohmann::json unsaid = "";        // the value that is left out of the hash: how runs were before the key existed
   bool assignable = true;            // by --set; the others have a flag of their own, which `help` names
   std::string help;                  // one line
   std::function<nlohmann::json(const TrainConfig&)> get;
@@ -178,8 +188,8 @@ nlohmann::ordered_json to_json(const TrainConfig& config);
 /// derive() and with the mechanism's defaults filled in.
 std::string config_hash(const TrainConfig& config, std::string_view dataset_sha256);
 
-/// Canonical JSON (sorted keys, no spaces) of the fields that `chosen` selects, mechanism parameters included. Texts
-/// that are empty say nothing and are left out.
+/// Canonical JSON (sorted keys, no spaces) of the fields that `chosen` selects, mechanism parameters included. Values
+/// that say nothing are left out (ConfigField::unsaid; texts that are empty).
 std::string canonical_json(const TrainConfig& config, const std::function<bool(const ConfigField&)>& chosen);
 
 /// A table of all keys: default, unit, range or choices, help. For `--help-config` and the manual.

@@ -23,6 +23,7 @@ struct Traits {
   std::string unit = {};
   bool hashed = true;
   bool assignable = true;
+  Json unsaid = "";
 };
 
 /// Non-finite numbers have no JSON form.
@@ -125,6 +126,7 @@ class FieldList {
     field.unit = traits.unit;
     field.hashed = traits.hashed;
     field.assignable = traits.assignable;
+    field.unsaid = traits.unsaid;
     return field;
   }
 
@@ -149,8 +151,9 @@ void list_run(FieldList& list) {
   list.integer("seed", LRA_AT(seed), {0, kExactIntegers}, "seed of every random stream (also --seed)",
                {.hashed = false});
   list.text("task.name", LRA_AT(task.name), "the task (--task)", {.assignable = false});
-  list.choice("task.split_policy", LRA_AT(task.split_policy),
-              "paper: the splits of the literature, even where validation is the test set; holdout: a part of train");
+  list.choice(
+      "task.split_policy", LRA_AT(task.split_policy),
+      "of data without validation examples; holdout: a tenth of train; paper: as the literature, even the test split");
   list.boolean("task.mask_zero_tokens", LRA_AT(task.mask_zero_tokens),
                "treat every 0 as padding, black pixels included, as the official encoders do");
   list.text("attention.name", LRA_AT(attention.name), "the mechanism (--attention)", {.assignable = false});
@@ -170,6 +173,8 @@ void list_model_sizes(FieldList& list) {
   list.integer("model.d_ffn", LRA_AT(model.d_ffn), kWidth, "width of the feed-forward layer");
   list.integer("model.d_classifier", LRA_AT(model.d_classifier), kWidthOrDerived,
                "width of the classifier's hidden layer; 0: d_ffn");
+  list.integer("model.classifier_layers", LRA_AT(model.classifier_layers), {1, 2},
+               "hidden layers of the classifier; the second has half the width of the first", {.unsaid = 1});
   list.integer("model.vocab_rows", LRA_AT(model.vocab_rows), {0, 1 << 24},
                "rows of the embedding table; 0: the task's vocabulary", {.unit = "tokens"});
   list.integer("model.nominal_length", LRA_AT(model.nominal_length), {0, 1 << 24},
@@ -190,6 +195,10 @@ void list_model_form(FieldList& list) {
               "standard deviation of learned positions at the start");
   list.number("model.embedding_init_std", LRA_AT(model.embedding_init_std), kStd,
               "standard deviation of token embeddings at the start");
+  list.choice(
+      "model.input", LRA_AT(model.input),
+      "tokens: a vector for each id; real: pixels as numbers, (v / 255 - mean) / stddev, through a linear layer",
+      {.unsaid = "tokens"});
   list.boolean("model.projection_bias", LRA_AT(model.projection_bias), "biases in the q, k, v and output projections");
   list.choice("model.projection_init", LRA_AT(model.projection_init),
               "of the q, k, v and output projections; torch_linear: weights and biases uniform in +-1/sqrt(fan in)");
@@ -199,7 +208,11 @@ void list_model_form(FieldList& list) {
   list.choice("model.classifier_init", LRA_AT(model.classifier_init),
               "of the classifier's layers; lecun_normal: variance 1/fan in, cut at two standard deviations");
   list.choice("model.pooling", LRA_AT(model.pooling),
-              "cls: a learned vector put in front; mean: over real tokens; mean_nominal: their sum / nominal_length");
+              "cls: a learned vector put in front; mean: over real tokens; mean_nominal: their sum / nominal_length; "
+              "mean_padded: over all nominal_length positions, padding included");
+  list.choice("model.pair_features", LRA_AT(model.pair_features),
+              "what the classifier of two sequences reads; concat: [a, b]; nli: [a, b, a * b, a - b]",
+              {.unsaid = "nli"});
   list.number("model.layer_norm_epsilon", LRA_AT(model.layer_norm_epsilon), {1e-12, 1}, "added to the variance");
 }
 

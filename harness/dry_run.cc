@@ -31,7 +31,7 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 
 int64_t tokens_of(const Examples& examples) {
   int64_t tokens = 0;
-  for (int64_t i = 0; i < examples.size(); ++i) tokens += examples.length(i);
+  for (int64_t i = 0; i < examples.size(); ++i) tokens += examples.tokens(i);
   return tokens;
 }
 
@@ -128,8 +128,7 @@ DryRun dry_run(const ResolvedConfig& resolved, const tasks::Dataset& dataset, co
   require_makeable(inputs.directory / "checkpoint");
   const bool finished = look_for_earlier_run(run, inputs, options);
   run.evaluations_left = moments_left(run.steps_done, run.config.train.steps, run.config.train.eval_every);
-  Model model(run.config, {.vocab_size = dataset.vocab_size(), .num_classes = dataset.num_classes()},
-              engine::Dtype::f32,
+  Model model(run.config, shape_of(dataset), engine::Dtype::f32,
               run.config.train.kernels == Kernels::kPlain ? engine::Kernels::plain : engine::Kernels::fused);
   run.parameters = model.parameters().learned_elements();
   run.available_bytes = options.memory_limit_bytes > 0 ? options.memory_limit_bytes : available_memory_bytes();
@@ -169,10 +168,10 @@ std::string dry_run_report(const DryRun& run, int width) {
                        format_integer(run.evaluations_left)));
   if (run.steps_left() > 0) {
     page.row("Memory",
-             fmt::format("{} of {} available: {} arenas ({} of {} threads busy with sequences of their own), "
+             fmt::format("{} of {} available: {} arenas ({} of {} threads busy with examples of their own), "
                          "{} lane gradients, {} weights and optimiser{}",
                          format_bytes(run.memory.total()), format_bytes(run.available_bytes),
-                         format_bytes(run.memory.arena_bytes), run.memory.sequences_at_once, run.threads,
+                         format_bytes(run.memory.arena_bytes), run.memory.examples_at_once, run.threads,
                          format_bytes(run.memory.lane_gradient_bytes), format_bytes(run.memory.parameter_bytes),
                          run.recomputed ? "; layers are computed again in the backward pass" : ""));
     page.row("Time", fmt::format("about {}: {} to start, {} a step, {} an evaluation",
@@ -212,7 +211,7 @@ ordered_json to_json(const DryRun& run) {
             {"lane_gradient_bytes", memory.lane_gradient_bytes},
             {"parameter_bytes", memory.parameter_bytes},
             {"constant_bytes", memory.constant_bytes},
-            {"sequences_at_once", memory.sequences_at_once},
+            {"examples_at_once", memory.examples_at_once},
             {"recomputed", run.recomputed}}},
           {"estimate_s",
            {{"start_up", run.time.start_up_s},

@@ -28,19 +28,19 @@ void require_known_tokens(const tasks::Dataset& dataset, tasks::SplitName name) 
       }
 }
 
-RandomExamples::RandomExamples(int64_t count, int64_t length, int64_t vocab_size, int64_t num_classes, uint64_t seed)
-    : length_(length) {
+RandomExamples::RandomExamples(int64_t count, int64_t length, const TaskShape& task, uint64_t seed)
+    : inputs_(task.inputs_per_example), length_(length) {
   engine::Stream stream(seed, engine::Purpose::data, "bench");
-  tokens_.resize(static_cast<size_t>(count * length));
+  tokens_.resize(static_cast<size_t>(count * inputs_ * length));
   for (int32_t& token : tokens_)  // 0 is padding
-    token = 1 + static_cast<int32_t>(stream.below(static_cast<uint64_t>(vocab_size - 1)));
+    token = 1 + static_cast<int32_t>(stream.below(static_cast<uint64_t>(task.vocab_size - 1)));
   labels_.resize(static_cast<size_t>(count));
-  for (int32_t& label : labels_) label = static_cast<int32_t>(stream.below(static_cast<uint64_t>(num_classes)));
+  for (int32_t& label : labels_) label = static_cast<int32_t>(stream.below(static_cast<uint64_t>(task.num_classes)));
 }
 
-void RandomExamples::copy_tokens(int64_t example, std::span<int32_t> tokens) const {
+void RandomExamples::copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const {
   const int64_t count = std::min(length_, static_cast<int64_t>(tokens.size()));
-  std::copy_n(tokens_.begin() + example * length_, count, tokens.begin());
+  std::copy_n(tokens_.begin() + (example * inputs_ + input) * length_, count, tokens.begin());
   std::fill(tokens.begin() + count, tokens.end(), 0);
 }
 

@@ -1,11 +1,15 @@
-// What the learner reads: numbered examples of tokens and a label, from a data set or made up for a measurement.
+// What the learner reads: numbered examples of one sequence or two and a label, from a data set or made up for a
+// measurement.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
+#include "harness/run_splits.h"
+#include "harness/task_shape.h"
 #include "tasks/dataset.h"
 
 namespace lra::harness {
@@ -13,29 +17,50 @@ namespace lra::harness {
 class Examples {
  public:
   virtual ~Examples() = default;
+  /// Sequences that are classified together: 1, or 2 (Retrieval).
+  virtual int inputs() const { return 1; }
   virtual int64_t size() const = 0;
-  /// Real tokens of an example, after truncation to the model's length.
-  virtual int64_t length(int64_t example) const = 0;
+  /// Real tokens of one sequence of an example, after truncation to the model's length.
+  virtual int64_t length(int64_t example, int input) const = 0;
   virtual int32_t label(int64_t example) const = 0;
-  /// Writes the real tokens, then padding (0) to the end of `tokens`.
-  virtual void copy_tokens(int64_t example, std::span<int32_t> tokens) const = 0;
+  /// Writes the real tokens of one sequence, then padding (0) to the end of `tokens`.
+  virtual void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const = 0;
+
+  /// Real tokens of all sequences of an example.
+  int64_t tokens(int64_t example) const {
+    int64_t sum = 0;
+    for (int input = 0; input < inputs(); ++input) sum += length(example, input);
+    return sum;
+  }
+  /// Real tokens of its longest one.
+  int64_t longest(int64_t example) const {
+    int64_t most = 0;
+    for (int input = 0; input < inputs(); ++input) most = std::max(most, length(example, input));
+    return most;
+  }
 };
 
-/// The examples of one split, cut to `max_length` tokens.
+/// Examples of a data set, cut to `max_length` tokens.
 class SplitExamples final : public Examples {
  public:
-  SplitExamples(const tasks::Split& split, int64_t max_length) : split_(split), max_length_(max_length) {}
-  int64_t size() const override { return split_.size(); }
-  int64_t length(int64_t example) const override { return std::min(split_.length(example), max_length_); }
-  int32_t label(int64_t example) const override { return split_.label(example); }
-  void copy_tokens(int64_t example, std::span<int32_t> tokens) const override {
+  SplitExamples(Subset examples, int64_t max_length) : examples_(std::move(examples)), max_length_(max_length) {}
+  SplitExamples(const tasks::Split& split, int64_t max_length) : SplitExamples(Subset(split), max_length) {}
+  int inputs() const override { return split().inputs_per_example(); }
+  int64_t size() const override { return examples_.size(); }
+  int64_t length(int64_t example, int input) const override {
+    return std::min(split().length(examples_[example], input), max_length_);
+  }
+  int32_t label(int64_t example) const override { return split().label(examples_[example]); }
+  void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const override {
     const std::span<int32_t> kept = tokens.first(std::min(tokens.size(), static_cast<size_t>(max_length_)));
-    split_.copy_tokens(example, 0, kept);
+    split().copy_tokens(examples_[example], input, kept);
     std::fill(tokens.begin() + static_cast<std::ptrdiff_t>(kept.size()), tokens.end(), 0);
   }
 
  private:
-  const tasks::Split& split_;
+  const tasks::Split& split() const { return examples_.split(); }
+
+  Subset examples_;
   int64_t max_length_;
 };
 
@@ -45,15 +70,17 @@ void require_known_tokens(const tasks::Dataset& dataset, tasks::SplitName name);
 /// Full-length sequences of uniform tokens, for measuring speed.
 class RandomExamples final : public Examples {
  public:
-  RandomExamples(int64_t count, int64_t length, int64_t vocab_size, int64_t num_classes, uint64_t seed);
+  RandomExamples(int64_t count, int64_t length, const TaskShape& task, uint64_t seed);
+  int inputs() const override { return inputs_; }
   int64_t size() const override { return static_cast<int64_t>(labels_.size()); }
-  int64_t length(int64_t) const override { return length_; }
+  int64_t length(int64_t, int) const override { return length_; }
   int32_t label(int64_t example) const override { return labels_[static_cast<size_t>(example)]; }
-  void copy_tokens(int64_t example, std::span<int32_t> tokens) const override;
+  void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const override;
 
  private:
+  int inputs_;
   int64_t length_;
-  std::vector<int32_t> tokens_;  // [count, length]
+  std::vector<int32_t> tokens_;  // [count, inputs, length]
   std::vector<int32_t> labels_;
 };
 

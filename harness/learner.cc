@@ -64,7 +64,7 @@ int64_t memory_limit(const LearnerOptions& options) {
   return options.memory_limit_bytes > 0 ? options.memory_limit_bytes : available_memory_bytes();
 }
 
-/// Sequences that could run at once: a thread each, if there are as many.
+/// Examples that could run at once: a thread each, if there are as many.
 int most_at_once(const Model& model, const LearnerOptions& options, bool trains_only) {
   const OptimisationConfig& train = model.config().train;
   int64_t most = options.threads;
@@ -124,7 +124,7 @@ Tally& Tally::operator+=(const Tally& other) {
 }
 
 MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const int64_t> train_lengths,
-                        std::span<const int64_t> infer_lengths, int sequences_at_once) {
+                        std::span<const int64_t> infer_lengths, int examples_at_once) {
   struct Wanted {
     int64_t rows;
     Mode mode;
@@ -136,18 +136,20 @@ MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const 
     model.plan(wanted[static_cast<size_t>(task)].rows, wanted[static_cast<size_t>(task)].mode);
   });
   MemoryForecast memory;
-  int64_t shared_bytes = 0, own_bytes = 0;
-  for (const auto& [rows, mode] : wanted) {
-    const engine::Plan& plan = model.plan(rows, mode);
+  const auto count = [&](const engine::Plan& plan, int64_t& shared_bytes) {
     shared_bytes = std::max(shared_bytes, plan.shared_bytes());
-    own_bytes = std::max(own_bytes, plan.own_bytes());
+    memory.own_arena_bytes = std::max(memory.own_arena_bytes, plan.own_bytes());
     memory.constant_bytes += plan.constant_bytes();
+  };
+  for (const auto& [rows, mode] : wanted) count(model.plan(rows, mode), memory.sequence_arena_bytes);
+  if (model.is_pair()) {
+    if (!train_lengths.empty()) count(model.head_plan(Mode::train), memory.head_arena_bytes);
+    if (!infer_lengths.empty()) count(model.head_plan(Mode::infer), memory.head_arena_bytes);
+    if (!train_lengths.empty()) memory.second_arena_bytes = memory.sequence_arena_bytes;
   }
   const int64_t flat_bytes = model.parameters().flat_elements() * static_cast<int64_t>(sizeof(float));
-  memory.sequences_at_once = sequences_at_once;
-  memory.shared_arena_bytes = shared_bytes;
-  memory.own_arena_bytes = own_bytes;
-  memory.arena_bytes = shared_bytes * sequences_at_once + own_bytes * workers.count();
+  memory.examples_at_once = examples_at_once;
+  memory.arena_bytes = memory.example_arena_bytes() * examples_at_once + memory.own_arena_bytes * workers.count();
   if (!train_lengths.empty()) memory.lane_gradient_bytes = flat_bytes * model.config().train.lanes;
   memory.parameter_bytes = flat_bytes * (train_lengths.empty() ? 1 : 4);
   return memory;
@@ -179,12 +181,11 @@ Learner::Learner(Model& model, const LearnerOptions& options, std::span<const in
   order_.reserve(batch);
   lengths_.reserve(batch);
   outcomes_.reserve(batch);
-  slots_.resize(static_cast<size_t>(forecast_.sequences_at_once));
-  for (Slot& slot : slots_) {
-    slot.arena = std::make_unique<engine::Arena>(forecast_.shared_arena_bytes);
-    slot.tokens.resize(static_cast<size_t>(model.max_rows()));
-    slot.mask.resize(static_cast<size_t>(model.max_rows()));
-  }
+  const auto arena = [](int64_t bytes) { return bytes == 0 ? nullptr : std::make_unique<engine::Arena>(bytes); };
+  for (int i = 0; i < forecast_.examples_at_once; ++i)
+    slots_.push_back({.sequences = {arena(forecast_.sequence_arena_bytes), arena(forecast_.second_arena_bytes)},
+                      .head = arena(forecast_.head_arena_bytes),
+                      .inputs = ExampleInputs<float>(model)});
   worker_.resize(static_cast<size_t>(options.threads));
   for (Worker& worker : worker_) worker.own = std::make_unique<engine::Arena>(forecast_.own_arena_bytes);
   workers_.run([](int) { engine::onednn::prepare_calling_thread(); });
@@ -193,24 +194,11 @@ Learner::Learner(Model& model, const LearnerOptions& options, std::span<const in
 
 int64_t Learner::arena_bytes() const {
   int64_t sum = 0;
-  for (const Slot& slot : slots_) sum += slot.arena->bytes();
+  for (const Slot& slot : slots_)
+    for (const engine::Arena* arena : {slot.sequences[0].get(), slot.sequences[1].get(), slot.head.get()})
+      sum += arena == nullptr ? 0 : arena->bytes();
   for (const Worker& worker : worker_) sum += worker.own->bytes();
   return sum;
-}
-
-/// The plan's inputs.
-void Learner::load(const Examples& examples, const Task& task, Slot& slot) const {
-  const int64_t length = examples.length(task.example), cls = model_.has_cls() ? 1 : 0;
-  slot.rows = model_.rows_for(length);
-  const std::span<int32_t> tokens(slot.tokens.data(), static_cast<size_t>(slot.rows - cls));
-  examples.copy_tokens(task.example, tokens);
-  float* mask = slot.mask.data();
-  const bool zeros_masked = model_.config().task.mask_zero_tokens;
-  for (int64_t i = 0; i < slot.rows - cls; ++i)
-    mask[cls + i] = i < length && !(zeros_masked && tokens[static_cast<size_t>(i)] == 0) ? 1.0f : 0.0f;
-  if (cls == 1) mask[0] = mask[1];  // as the reference does: the CLS row is as real as the first token
-  slot.label = examples.label(task.example);
-  slot.loss_weight = task.loss_weight;
 }
 
 /// All members of a team run it; the first one brings the inputs and takes the outcome.
@@ -218,38 +206,42 @@ void Learner::run_example(const Examples& examples, const Task& task, const engi
   const Clock::time_point start = Clock::now();
   Slot& slot = slots_[static_cast<size_t>(seat.team)];
   Worker& worker = worker_[static_cast<size_t>(seat.worker)];
-  if (seat.member.index == 0) load(examples, task, slot);
+  if (seat.member.index == 0) {
+    slot.inputs.load(model_, examples, task.example);
+    slot.inputs.loss_weight = task.loss_weight;
+  }
   seat.member.meet();
-  const engine::Plan& plan = model_.plan(slot.rows, task.mode);
-  void* inputs[] = {slot.tokens.data(), slot.mask.data(), &slot.label, &slot.loss_weight};
-  const engine::Bindings bindings{.arena = slot.arena->data(),
-                                  .own = worker.own->data(),
-                                  .parameters = weights_.data(),
-                                  .gradients = task.gradients,
-                                  .inputs = inputs,
-                                  .keys = {.seed = model_.config().seed,
-                                           .step = static_cast<uint32_t>(task.step),
-                                           .example = static_cast<uint32_t>(task.example)},
-                                  .member = seat.member};
+  ExamplePlans plans;
+  for (size_t i = 0; i < slot.inputs.sequences.size(); ++i)
+    plans.sequences[i] = &model_.plan(slot.inputs.sequences[i].rows, task.mode);
+  ExampleMemory memory{.own = worker.own->data()};
+  memory.sequences = {slot.sequences[0]->data(), slot.sequences[slot.sequences[1] ? 1 : 0]->data()};
+  if (model_.is_pair()) {
+    plans.head = &model_.head_plan(task.mode);
+    memory.head = slot.head->data();
+  }
+  const engine::Bindings common{.parameters = weights_.data(),
+                                .gradients = task.gradients,
+                                .keys = {.seed = model_.config().seed,
+                                         .step = static_cast<uint32_t>(task.step),
+                                         .example = static_cast<uint32_t>(task.example)},
+                                .member = seat.member};
+  ExamplePass<float> pass(plans, memory, slot.inputs, common);
   const Clock::time_point prepared = Clock::now();
-  plan.run(bindings, 0, plan.backward_begin());
+  pass.forward();
   const Clock::time_point forwarded = Clock::now();
-  plan.run(bindings, plan.backward_begin(), plan.steps());
+  pass.backward();
   worker.data_s += std::chrono::duration<double>(prepared - start).count();
   worker.forward_s += std::chrono::duration<double>(forwarded - prepared).count();
   worker.backward_s += seconds_since(forwarded);
   if (seat.member.index != 0) return;
-
-  const engine::View logits = plan.output(port::kLogits, bindings);
-  const float* values = logits.as<float>();
-  const int64_t guess = std::max_element(values, values + logits.shape().elements()) - values;
-  outcome = {.loss = static_cast<double>(*plan.output(port::kLoss, bindings).as<float>()),
-             .correct = guess == slot.label,
-             .tokens = examples.length(task.example),
-             .executed_tokens = slot.rows};
+  outcome = {.loss = pass.loss(),
+             .correct = pass.guess() == slot.inputs.label,
+             .tokens = examples.tokens(task.example),
+             .executed_tokens = slot.inputs.rows()};
 }
 
-/// Rounds of as many sequences as run at once: a thread each, or a team each where memory is short. What is left for
+/// Rounds of as many examples as run at once: a thread each, or a team each where memory is short. What is left for
 /// the last round is run by wider teams, all threads together. Short sequences that a team cannot divide only keep its
 /// first thread busy: they are left to whoever comes free.
 void Learner::run_tasks(int64_t tasks, int64_t longest_rows, Mode mode, engine::Job<int64_t, engine::Seat> body) {
@@ -284,12 +276,12 @@ Tally tally(const Outcomes& outcomes) {
 
 Tally Learner::train_step(const Examples& examples, std::span<const int64_t> batch, int64_t step) {
   lengths_.clear();
-  for (const int64_t example : batch) lengths_.push_back(examples.length(example));
+  for (const int64_t example : batch) lengths_.push_back(examples.tokens(example));
   engine::deal_into(lengths_, order_, lanes_);
   outcomes_.assign(batch.size(), {});
   const float loss_weight = 1.0f / static_cast<float>(batch.size());
   const auto busy_lanes = static_cast<int64_t>(std::min(lanes_.size(), batch.size()));  // the first ones
-  const int64_t longest = model_.rows_for(*std::max_element(lengths_.begin(), lengths_.end()));
+  const int64_t longest = longest_rows(examples, batch);
   for (size_t lane = static_cast<size_t>(busy_lanes); lane < lanes_.size(); ++lane)
     std::fill(lane_gradients_[lane].begin(), lane_gradients_[lane].end(), 0.0f);
   run_tasks(busy_lanes, longest, Mode::train, [&](int64_t lane, engine::Seat seat) {
@@ -358,10 +350,14 @@ void Learner::sum_lanes_and_update(int64_t step) {
   });
 }
 
-void Learner::run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes) {
+int64_t Learner::longest_rows(const Examples& examples, std::span<const int64_t> batch) const {
   int64_t longest = 1;
-  for (const int64_t example : batch) longest = std::max(longest, examples.length(example));
-  run_tasks(static_cast<int64_t>(batch.size()), model_.rows_for(longest), Mode::infer,
+  for (const int64_t example : batch) longest = std::max(longest, examples.longest(example));
+  return model_.rows_for(longest);
+}
+
+void Learner::run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes) {
+  run_tasks(static_cast<int64_t>(batch.size()), longest_rows(examples, batch), Mode::infer,
             [&](int64_t task, engine::Seat seat) {
               run_example(examples, {.example = batch[static_cast<size_t>(task)], .mode = Mode::infer}, seat,
                           outcomes[static_cast<size_t>(task)]);
@@ -374,7 +370,7 @@ Tally Learner::evaluate(const Examples& examples) {
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
   // Longest first balances the workers; outcomes are summed in this order, which the data alone decide.
   std::stable_sort(order.begin(), order.end(),
-                   [&](int64_t a, int64_t b) { return examples.length(a) > examples.length(b); });
+                   [&](int64_t a, int64_t b) { return examples.tokens(a) > examples.tokens(b); });
   std::vector<Outcome> outcomes(order.size());
   run_all(examples, order, outcomes);
   for (Worker& worker : worker_) worker.data_s = worker.forward_s = worker.backward_s = 0;

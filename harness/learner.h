@@ -1,6 +1,7 @@
 // The weights of a model and the one way to step and to evaluate them: lanes, workers, optimiser, meters.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "engine/optimizer.h"
 #include "engine/plan.h"
 #include "harness/examples.h"
+#include "harness/model/example_pass.h"
 #include "harness/model/model.h"
 
 namespace lra::harness {
@@ -39,32 +41,35 @@ struct PhaseSeconds {
 
 /// Bytes that a learner will take, known before any of them are allocated.
 struct MemoryForecast {
-  int64_t arena_bytes = 0;         // of all sequences that run at once, and of all threads
-  int64_t shared_arena_bytes = 0;  // of one sequence
-  int64_t own_arena_bytes = 0;     // of one thread
+  int64_t arena_bytes = 0;           // of all sequences that run at once, and of all threads
+  int64_t sequence_arena_bytes = 0;  // of one sequence
+  int64_t second_arena_bytes = 0;    // of the second one of a pair; 0 where they take turns
+  int64_t head_arena_bytes = 0;      // of a pair
+  int64_t own_arena_bytes = 0;       // of one thread
   int64_t lane_gradient_bytes = 0;
   int64_t parameter_bytes = 0;  // weights, both moments, summed gradient
   int64_t constant_bytes = 0;
-  int sequences_at_once = 1;  // fewer than threads where there are no more, or memory is short: teams share them then
-  bool is_short = false;      // of memory: more would have run at once
+  int examples_at_once = 1;  // fewer than threads where there are no more, or memory is short: teams share them then
+  bool is_short = false;     // of memory: more would have run at once
+  int64_t example_arena_bytes() const { return sequence_arena_bytes + second_arena_bytes + head_arena_bytes; }
   int64_t total() const { return arena_bytes + lane_gradient_bytes + parameter_bytes + constant_bytes; }
 };
 
 struct LearnerOptions {
   int threads = 1;
   int64_t memory_limit_bytes = 0;  // 0: what the machine and its cgroup have available
-  int64_t most_at_once = 0;        // sequences that will ever be given together; 0: enough for all threads
+  int64_t most_at_once = 0;        // examples that will ever be given together; 0: enough for all threads
 };
 
-/// Makes every plan for the given lengths (in parallel) and says what memory a run takes with that many sequences at
-/// once, 1 <= sequences_at_once <= workers.count().
+/// Makes every plan for the given lengths of sequences (in parallel) and says what memory a run takes with that many
+/// examples at once, 1 <= examples_at_once <= workers.count().
 MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const int64_t> train_lengths,
-                        std::span<const int64_t> infer_lengths, int sequences_at_once);
+                        std::span<const int64_t> infer_lengths, int examples_at_once);
 
 class Learner {
  public:
-  /// Plans for all lengths that will occur. Where memory is short, fewer sequences run at once, each on several threads
-  /// (memory().sequences_at_once), then layers are recomputed in the backward pass (model.activations()); what does not
+  /// Plans for all lengths that will occur. Where memory is short, fewer examples run at once, each on several threads
+  /// (memory().examples_at_once), then layers are recomputed in the backward pass (model.activations()); what does not
   /// fit then is refused before anything is allocated (ResourceError with the forecast and what to lower). Then
   /// initialises the weights from the configuration's seed.
   Learner(Model& model, const LearnerOptions& options, std::span<const int64_t> train_lengths,
@@ -94,14 +99,11 @@ class Learner {
   double start_up_s() const { return start_up_s_; }
 
  private:
-  /// What a sequence that runs needs, whichever threads run it.
+  /// What an example that runs needs, whichever threads run it.
   struct Slot {
-    std::unique_ptr<engine::Arena> arena;
-    std::vector<int32_t> tokens;
-    std::vector<float> mask;
-    int32_t label = 0;
-    float loss_weight = 0;
-    int64_t rows = 0;
+    std::array<std::unique_ptr<engine::Arena>, 2> sequences;
+    std::unique_ptr<engine::Arena> head;
+    ExampleInputs<float> inputs;
   };
   struct Worker {
     std::unique_ptr<engine::Arena> own;
@@ -121,10 +123,10 @@ class Learner {
     float loss_weight = 0;
     float* gradients = nullptr;
   };
-  void load(const Examples& examples, const Task& task, Slot& slot) const;
   void run_example(const Examples& examples, const Task& task, const engine::Seat& seat, Outcome& outcome);
   void run_tasks(int64_t tasks, int64_t longest_rows, Mode mode, engine::Job<int64_t, engine::Seat> body);
   void run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes);
+  int64_t longest_rows(const Examples& examples, std::span<const int64_t> batch) const;
   void sum_lanes_and_update(int64_t step);
   void collect_worker_seconds();
 

@@ -15,6 +15,7 @@
 #include "engine/plan.h"
 #include "harness/memory.h"
 #include "harness/model/encoder.h"
+#include "harness/model/example_pass.h"
 #include "reports/units.h"
 
 namespace lra::harness {
@@ -22,28 +23,56 @@ namespace {
 
 using engine::Dtype;
 using engine::Var;
-using Plans = std::map<int64_t, std::unique_ptr<const engine::Plan>>;  // by rows
 
-int64_t examples_of(const PredictRequest& request) { return static_cast<int64_t>(request.tokens.size()) / request.n; }
+/// By rows; the head's has none.
+using Plans = std::map<int64_t, std::unique_ptr<const engine::Plan>>;
+constexpr int64_t kHead = -1;
 
-/// A row's tokens without the trailing zeros.
-std::span<const int64_t> sequence(const PredictRequest& request, int64_t example) {
-  const auto row = std::span(request.tokens).subspan(static_cast<size_t>(example * request.n));
-  auto length = static_cast<size_t>(request.n);
-  while (length > 0 && row[length - 1] == 0) --length;
-  return row.first(length);
-}
+/// The request as examples: rows without their trailing zeros.
+class RequestExamples final : public Examples {
+ public:
+  RequestExamples(const PredictRequest& request, int inputs) : request_(request), inputs_(inputs) {}
+  int inputs() const override { return inputs_; }
+  int64_t size() const override { return static_cast<int64_t>(request_.tokens.size()) / request_.n / inputs_; }
+  int64_t length(int64_t example, int input) const override {
+    const std::span<const int64_t> all = row(example, input);
+    auto length = request_.n;
+    while (length > 0 && all[static_cast<size_t>(length) - 1] == 0) --length;
+    return length;
+  }
+  int32_t label(int64_t example) const override {
+    return request_.labels.empty() ? 0 : static_cast<int32_t>(request_.labels[static_cast<size_t>(example)]);
+  }
+  void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const override {
+    const std::span<const int64_t> real = row(example, input).first(static_cast<size_t>(length(example, input)));
+    const auto end =
+        std::transform(real.begin(), real.end(), tokens.begin(), [](int64_t id) { return static_cast<int32_t>(id); });
+    std::fill(end, tokens.end(), 0);
+  }
+
+ private:
+  std::span<const int64_t> row(int64_t example, int input) const {
+    return std::span(request_.tokens)
+        .subspan(static_cast<size_t>((example * inputs_ + input) * request_.n), static_cast<size_t>(request_.n));
+  }
+
+  const PredictRequest& request_;
+  int inputs_;
+};
 
 /// What a prediction allocates.
 struct Sizes {
   int threads = 1;
-  int64_t lanes = 0;  // of gradients; 0 without them
-  int64_t arena_bytes = 0, constant_bytes = 0, flat_bytes = 0;
+  int64_t lanes = 0;                           // of gradients; 0 without them
+  int64_t sequence_bytes = 0, head_bytes = 0;  // of one arena
+  int sequences = 1;                           // of an example
+  int64_t constant_bytes = 0, flat_bytes = 0;
+  int64_t arena_bytes() const { return threads * (sequences * sequence_bytes + head_bytes); }
 };
 
 void refuse_if_too_large(const Sizes& sizes, int64_t limit_bytes) {
   const int64_t limit = limit_bytes > 0 ? limit_bytes : available_memory_bytes();
-  const int64_t arenas = sizes.arena_bytes * sizes.threads, gradients = sizes.lanes * sizes.flat_bytes;
+  const int64_t arenas = sizes.arena_bytes(), gradients = sizes.lanes * sizes.flat_bytes;
   const int64_t total = arenas + gradients + sizes.flat_bytes + sizes.constant_bytes;
   if (total <= limit) return;
   const auto text = [](int64_t bytes) { return reports::format_bytes(bytes); };
@@ -59,44 +88,42 @@ void refuse_if_too_large(const Sizes& sizes, int64_t limit_bytes) {
 template <class T>
 class Execution {
  public:
-  Execution(const Model& model, const PredictRequest& request, const Plans& plans, std::span<const double> weights,
-            const Sizes& sizes)
-      : model_(model), request_(request), plans_(plans), weights_(weights.begin(), weights.end()) {
-    for (int i = 0; i < sizes.threads; ++i) arenas_.emplace_back(sizes.arena_bytes);
+  Execution(const Model& model, const PredictRequest& request, const RequestExamples& examples, const Plans& plans,
+            std::span<const double> weights, const Sizes& sizes)
+      : model_(model), request_(request), examples_(examples), plans_(plans), weights_(weights.begin(), weights.end()) {
+    for (int i = 0; i < sizes.threads; ++i) {
+      Worker& worker = workers_.emplace_back(model);
+      for (int input = 0; input < sizes.sequences; ++input) worker.arenas.emplace_back(sizes.sequence_bytes);
+      worker.arenas.emplace_back(sizes.head_bytes);
+    }
     gradients_.assign(static_cast<size_t>(sizes.lanes), std::vector<T>(weights.size()));
-    const auto examples = static_cast<size_t>(examples_of(request));
-    result_.logits.resize(examples * static_cast<size_t>(model.task().num_classes));
-    if (!request.labels.empty()) result_.losses.resize(examples);
+    const auto count = static_cast<size_t>(examples.size());
+    result_.logits.resize(count * static_cast<size_t>(model.task().num_classes));
+    if (!request.labels.empty()) result_.losses.resize(count);
   }
 
-  void run_example(int64_t example, int64_t lane, int worker) {
-    const std::span<const int64_t> given = sequence(request_, example);
-    const auto rows = static_cast<size_t>(model_.rows_for(static_cast<int64_t>(given.size())));
-    const size_t cls = model_.has_cls() ? 1 : 0;
-    std::vector<int32_t> tokens(rows - cls, 0);
-    std::vector<T> mask(rows, T{0});
-    const bool zeros_masked = model_.config().task.mask_zero_tokens;
-    for (size_t i = 0; i < given.size(); ++i) {
-      tokens[i] = static_cast<int32_t>(given[i]);
-      mask[cls + i] = zeros_masked && given[i] == 0 ? T{0} : T{1};
+  void run_example(int64_t example, int64_t lane, int thread) {
+    Worker& worker = workers_[static_cast<size_t>(thread)];
+    worker.inputs.load(model_, examples_, example);
+    worker.inputs.loss_weight = T{1} / static_cast<T>(examples_.size());
+    ExamplePlans plans;
+    ExampleMemory memory;
+    for (size_t i = 0; i < worker.inputs.sequences.size(); ++i) {
+      plans.sequences[i] = plans_.at(worker.inputs.sequences[i].rows).get();
+      memory.sequences[i] = worker.arenas[i].data();
     }
-    if (cls == 1) mask[0] = mask[1];  // as in training
-    const bool labelled = !request_.labels.empty();
-    auto label = static_cast<int32_t>(labelled ? request_.labels[static_cast<size_t>(example)] : 0);
-    T weight = T{1} / static_cast<T>(examples_of(request_));
-    void* inputs[] = {tokens.data(), mask.data(), &label, &weight};
-    const engine::Plan& plan = *plans_.at(static_cast<int64_t>(rows));
-    const engine::Bindings bindings{
-        .arena = arenas_[static_cast<size_t>(worker)].data(),
+    if (model_.is_pair()) plans.head = plans_.at(kHead).get();
+    memory.head = worker.arenas.back().data();
+    const engine::Bindings common{
         .parameters = weights_.data(),
         .gradients = request_.gradients ? gradients_[static_cast<size_t>(lane)].data() : nullptr,
-        .inputs = inputs,
         .keys = {.seed = model_.config().seed, .example = static_cast<uint32_t>(example)}};
-    plan.run(bindings);
-    const engine::View logits = plan.output(port::kLogits, bindings);
-    std::copy_n(logits.as<T>(), logits.shape().elements(),
-                result_.logits.begin() + example * logits.shape().elements());
-    if (labelled) result_.losses[static_cast<size_t>(example)] = *plan.output(port::kLoss, bindings).template as<T>();
+    ExamplePass<T> pass(plans, memory, worker.inputs, common);
+    pass.forward();
+    if (request_.gradients) pass.backward();
+    const std::span<const T> logits = pass.logits();
+    std::copy(logits.begin(), logits.end(), result_.logits.begin() + example * model_.task().num_classes);
+    if (!request_.labels.empty()) result_.losses[static_cast<size_t>(example)] = pass.loss();
   }
 
   /// Lanes are added in order, whoever ran them.
@@ -116,10 +143,16 @@ class Execution {
  private:
   const Model& model_;
   const PredictRequest& request_;
+  struct Worker {
+    explicit Worker(const Model& model) : inputs(model) {}
+    ExampleInputs<T> inputs;
+    std::vector<engine::Arena> arenas;  // one for each sequence, the head's
+  };
+  const RequestExamples& examples_;
   const Plans& plans_;
   std::vector<T> weights_;
   std::vector<std::vector<T>> gradients_;  // by lane
-  std::vector<engine::Arena> arenas_;      // by worker
+  std::vector<Worker> workers_;
   Prediction result_;
 };
 
@@ -136,18 +169,12 @@ Predictor::Predictor(const TrainConfig& config, const TaskShape& task, Dtype dty
 std::unique_ptr<const engine::Plan> Predictor::make_plan(int64_t rows, bool gradients) const {
   engine::Parameters known = model_.parameters();
   engine::Graph graph(dtype_, kernels_, known);
+  const Part part = rows == kHead ? Part::head : model_.is_pair() ? Part::encoder : Part::classifier;
   return attention::while_planning(model_.mechanism(), [&] {
-    build_classifier(
+    build_model(
         graph,
         {model_.config(), model_.task(), model_.mechanism(), model_.attention_facts(), model_.attention_parameters()},
-        rows, Mode::infer);
-    if (gradients) {
-      const auto loss = std::find_if(graph.outputs().begin(), graph.outputs().end(),
-                                     [](const auto& output) { return output.name == port::kLoss; });
-      LRA_CHECK(loss != graph.outputs().end(), "the classifier has no loss");
-      const Var output(&graph, loss->value);
-      engine::add_gradients(output, graph.input(port::kLossWeight, output.type()));
-    }
+        {.part = part, .rows = rows, .gradients = gradients});
     return std::make_unique<const engine::Plan>(graph);
   });
 }
@@ -156,15 +183,17 @@ void Predictor::check(const PredictRequest& request) const {
   const int64_t nominal = model_.config().model.nominal_length;
   if (request.tokens.empty() || request.n < 1)
     throw UsageError("[predict] there are no tokens", "the input is [examples, n], at least one of each");
-  LRA_CHECK(static_cast<int64_t>(request.tokens.size()) % request.n == 0, "tokens are [examples, n]");
+  LRA_CHECK(static_cast<int64_t>(request.tokens.size()) % (request.n * task().inputs_per_example) == 0,
+            "tokens are [examples, inputs, n]");
   if (request.n > nominal)
     throw UsageError(fmt::format("[predict] n = {} exceeds the model's nominal length {}", request.n, nominal),
                      "cut the sequences, or train with a larger --length");
-  const int64_t examples = examples_of(request), vocabulary = task().vocab_size, classes = task().num_classes;
-  for (int64_t i = 0; i < examples * request.n; ++i)
+  const int64_t row = request.n * task().inputs_per_example, vocabulary = task().vocab_size;
+  const int64_t examples = static_cast<int64_t>(request.tokens.size()) / row, classes = task().num_classes;
+  for (int64_t i = 0; i < examples * row; ++i)
     if (const int64_t id = request.tokens[static_cast<size_t>(i)]; id < 0 || id >= vocabulary)
       throw DataError(fmt::format("[predict] example {} has the token {} at position {}; the vocabulary is 0..{}",
-                                  i / request.n, id, i % request.n, vocabulary - 1),
+                                  i / row, id, i % request.n, vocabulary - 1),
                       "0 is padding; `lra list tasks --json` shows the sizes of the vocabularies");
   if (request.gradients && request.labels.empty())
     throw UsageError("[predict] gradients of the loss need labels", "give --labels y.npy");
@@ -179,29 +208,34 @@ void Predictor::check(const PredictRequest& request) const {
 
 template <class T>
 Prediction Predictor::execute(const PredictRequest& request, std::span<const double> weights) const {
-  const int64_t examples = examples_of(request), lanes = std::min(model_.config().train.lanes, examples);
+  const RequestExamples examples(request, task().inputs_per_example);
+  const int64_t lanes = std::min(model_.config().train.lanes, examples.size());
   engine::Workers workers(static_cast<int>(std::min<int64_t>(request.threads, lanes)));
   std::vector<int64_t> lengths;
   Plans plans;
-  for (int64_t i = 0; i < examples; ++i) {
-    lengths.push_back(static_cast<int64_t>(sequence(request, i).size()));
-    plans.try_emplace(model_.rows_for(lengths.back()));
+  for (int64_t i = 0; i < examples.size(); ++i) {
+    lengths.push_back(examples.tokens(i));
+    for (int input = 0; input < examples.inputs(); ++input)
+      plans.try_emplace(model_.rows_for(examples.length(i, input)));
   }
-  std::vector<int64_t> buckets;
-  for (const auto& [rows, plan] : plans) buckets.push_back(rows);
-  workers.run_tasks(static_cast<int64_t>(buckets.size()), [&](int64_t task, int) {
-    const int64_t rows = buckets[static_cast<size_t>(task)];
+  if (model_.is_pair()) plans.try_emplace(kHead);
+  std::vector<int64_t> wanted;
+  for (const auto& [rows, plan] : plans) wanted.push_back(rows);
+  workers.run_tasks(static_cast<int64_t>(wanted.size()), [&](int64_t task, int) {
+    const int64_t rows = wanted[static_cast<size_t>(task)];
     plans.at(rows) = make_plan(rows, request.gradients);
   });
   Sizes sizes{.threads = workers.count(),
               .lanes = request.gradients ? lanes : 0,
+              .sequences = examples.inputs(),
               .flat_bytes = static_cast<int64_t>(weights.size() * sizeof(T))};
   for (const auto& [rows, plan] : plans) {
-    sizes.arena_bytes = std::max(sizes.arena_bytes, plan->arena_bytes());
+    int64_t& bytes = rows == kHead ? sizes.head_bytes : sizes.sequence_bytes;
+    bytes = std::max(bytes, plan->arena_bytes());
     sizes.constant_bytes += plan->constant_bytes();
   }
   refuse_if_too_large(sizes, request.memory_limit_bytes);
-  Execution<T> execution(model_, request, plans, weights, sizes);
+  Execution<T> execution(model_, request, examples, plans, weights, sizes);
   const std::vector<std::vector<int32_t>> dealt = engine::deal(lengths, lanes);
   attention::while_running(model_.mechanism(), [&] {
     workers.run_tasks(lanes, [&](int64_t lane, int worker) {

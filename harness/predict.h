@@ -12,7 +12,8 @@ namespace lra::harness {
 
 struct PredictRequest {
   int64_t n = 0;                // tokens of a row
-  std::vector<int64_t> tokens;  // [examples, n], ids of the vocabulary; 0 is padding, and so are a row's trailing zeros
+  std::vector<int64_t> tokens;  // [examples, n] (pairs: [examples, 2, n]), ids of the vocabulary; 0 is padding, and so
+                                // are a row's trailing zeros
   std::vector<int64_t> labels;  // [examples], each below the number of classes; empty: no losses
   bool gradients = false;       // of the mean loss with respect to every parameter; needs labels
   int threads = 1;              // the result does not depend on it

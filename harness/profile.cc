@@ -70,18 +70,21 @@ class ProfiledWorker {
       : plan_(plan),
         arena_(plan.arena_bytes()),
         gradients_(static_cast<size_t>(model.parameters().flat_elements())),
+        is_pair_(model.is_pair()),
         tokens_(static_cast<size_t>(rows)),
         mask_(static_cast<size_t>(rows)),
+        pooled_gradient_(static_cast<size_t>(model.config().model.d_model), 1.0F),
         label_(examples.label(example)),
         keys_{.seed = model.config().seed, .example = static_cast<uint32_t>(example)},
         recorder_(plan.steps()) {
     const size_t cls = model.has_cls() ? 1 : 0;
-    examples.copy_tokens(example, std::span(tokens_).first(tokens_.size() - cls));
-    std::fill_n(mask_.begin(), static_cast<size_t>(examples.length(example)) + cls, 1.0F);
+    examples.copy_tokens(example, 0, std::span(tokens_).first(tokens_.size() - cls));
+    std::fill_n(mask_.begin(), static_cast<size_t>(examples.length(example, 0)) + cls, 1.0F);
   }
 
   double run(std::span<const float> weights) {
     void* inputs[] = {tokens_.data(), mask_.data(), &label_, &loss_weight_};
+    if (is_pair_) inputs[2] = pooled_gradient_.data();  // the encoder's plan
     recorder_.clear();
     const Clock::time_point start = Clock::now();
     plan_.run_profiled({.arena = arena_.data(),
@@ -101,8 +104,10 @@ class ProfiledWorker {
   const engine::Plan& plan_;
   engine::Arena arena_;
   engine::AlignedVector<float> gradients_;
+  bool is_pair_;
   engine::AlignedVector<int32_t> tokens_;
   engine::AlignedVector<float> mask_;
+  engine::AlignedVector<float> pooled_gradient_;
   int32_t label_;
   float loss_weight_ = 1.0F;
   engine::ExampleKeys keys_;
@@ -129,7 +134,7 @@ double PlanProfile::kernels_ns() const { return std::accumulate(step_ns.begin(),
 
 PlanProfile profile_plan(Model& model, Mode mode, std::span<const float> weights, const Examples& examples,
                          engine::Workers& workers, const ProfileOptions& options) {
-  const int64_t rows = model.rows_for(examples.length(0));
+  const int64_t rows = model.rows_for(examples.length(0, 0));
   const engine::Plan& plan = model.plan(rows, mode);
   engine::AlignedVector<float> aligned(weights.begin(), weights.end());
   std::vector<std::unique_ptr<ProfiledWorker>> worker(static_cast<size_t>(workers.count()));

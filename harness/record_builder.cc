@@ -48,11 +48,12 @@ reports::ResultRecord describe(const ResolvedConfig& resolved, const Model& mode
   return record;
 }
 
-void describe_dataset(reports::ResultRecord& record, const tasks::Dataset& dataset) {
+void describe_dataset(reports::ResultRecord& record, const tasks::Dataset& dataset, const RunSplits& splits) {
   record.task.dataset_sha256 = dataset.manifest().dataset_sha256;
-  record.task.train_examples = dataset.train().size();
-  record.task.validation_examples = dataset.validation().size();
-  record.task.test_examples = dataset.test().size();
+  record.task.split_sha256 = splits.sha256;
+  record.task.train_examples = splits.train.size();
+  record.task.validation_examples = splits.validation.size();
+  record.task.test_examples = splits.test.size();
   for (const tasks::ShortcutBaseline& baseline : tasks::task_named(record.task.name).shortcut_baselines(dataset)) {
     if (baseline.name == "majority") {
       record.task.majority_baseline = baseline.accuracy;  // has a key of its own
@@ -67,9 +68,9 @@ void describe_memory(reports::ResultRecord& record, const Learner& learner) {
                    .peak_arena_bytes = learner.arena_bytes(),
                    .peak_rss_bytes = peak_rss_bytes(),
                    .lane_gradient_bytes = learner.memory().lane_gradient_bytes};
-  if (const int at_once = learner.memory().sequences_at_once; learner.memory().is_short)
+  if (const int at_once = learner.memory().examples_at_once; learner.memory().is_short)
     record.notes.push_back(fmt::format("memory was short: {} at once, by {} threads together (the same numbers)",
-                                       at_once == 1 ? "one sequence" : fmt::format("{} sequences", at_once),
+                                       at_once == 1 ? "one example" : fmt::format("{} examples", at_once),
                                        learner.threads()));
   if (learner.model().activations() == engine::Activations::recomputed)
     record.notes.emplace_back(

@@ -16,7 +16,7 @@ namespace lra::harness {
 reports::ResultRecord describe(const ResolvedConfig& resolved, const Model& model, int threads);
 
 /// Adds the data set's block, shortcut baselines included.
-void describe_dataset(reports::ResultRecord& record, const tasks::Dataset& dataset);
+void describe_dataset(reports::ResultRecord& record, const tasks::Dataset& dataset, const RunSplits& splits);
 
 /// Adds forecast and peaks.
 void describe_memory(reports::ResultRecord& record, const Learner& learner);

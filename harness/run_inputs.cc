@@ -15,13 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Validation is the test split under the `paper` policy where a task has none of its own.
-const tasks::Split& validation_split(const tasks::Dataset& dataset) {
-  return dataset.validation().size() > 0 ? dataset.validation() : dataset.test();
-}
-
 void add_lengths(const Examples& examples, std::vector<int64_t>& lengths) {
-  for (int64_t i = 0; i < examples.size(); ++i) lengths.push_back(examples.length(i));
+  for (int64_t i = 0; i < examples.size(); ++i)
+    for (int input = 0; input < examples.inputs(); ++input) lengths.push_back(examples.length(i, input));
 }
 
 }  // namespace
@@ -41,9 +37,10 @@ RunInputs::RunInputs(const TrainConfig& complete, const tasks::Dataset& dataset,
                                     .sequence_length = config.sequence_length,
                                     .config_hash = config_hash,
                                     .seed = config.seed})),
-      train(dataset.train(), config.sequence_length),
-      validation(validation_split(dataset), config.sequence_length),
-      test(dataset.test(), config.sequence_length) {
+      splits(run_splits(dataset, config.task.split_policy)),
+      train(splits.train, config.sequence_length),
+      validation(splits.validation, config.sequence_length),
+      test(splits.test, config.sequence_length) {
   for (const tasks::SplitName split : tasks::kSplitNames) require_known_tokens(dataset, split);
   if (train.size() == 0 || test.size() == 0)
     throw UsageError(fmt::format("[train] the data set in {} has {} train and {} test examples",

@@ -26,7 +26,7 @@ struct RunInputs {
   std::filesystem::path best_checkpoint() const { return directory / "checkpoint" / "best.safetensors"; }
   std::filesystem::path result_file() const { return directory / "result.json"; }
 
-  /// Of every example that is trained on, and of every one that is evaluated.
+  /// Of every sequence that is trained on, and of every one that is evaluated.
   std::vector<int64_t> train_lengths() const;
   std::vector<int64_t> evaluated_lengths() const;
 
@@ -41,6 +41,7 @@ struct RunInputs {
   const TrainConfig& config;
   std::string config_hash;
   std::filesystem::path directory;
+  RunSplits splits;
   SplitExamples train, validation, test;
 };
 

@@ -50,8 +50,7 @@ class TrainingRun {
         return {*finished, directory_, 0};
     }
     catch_interrupts();
-    Model model(config_, {.vocab_size = dataset_.vocab_size(), .num_classes = dataset_.num_classes()},
-                engine::Dtype::f32,
+    Model model(config_, shape_of(dataset_), engine::Dtype::f32,
                 config_.train.kernels == Kernels::kPlain ? engine::Kernels::plain : engine::Kernels::fused);
     const bool fresh = options_.force || !fs::exists(inputs_.last_checkpoint());
     const std::vector<float> initial = fresh && !config_.train.init_from.empty()
@@ -169,8 +168,10 @@ class TrainingRun {
     recent_s_ = kKept * recent_s_ + step_s;
     int64_t step_flops = 0;
     for (const int64_t example : batch) {
-      state.longest_rows = std::max(state.longest_rows, learner_->model().rows_for(inputs_.train.length(example)));
-      step_flops += flops(inputs_.train.length(example));
+      state.longest_rows = std::max(state.longest_rows, learner_->model().rows_for(inputs_.train.longest(example)));
+      step_flops += learner_->model().head_flops().training();
+      for (int input = 0; input < inputs_.train.inputs(); ++input)
+        step_flops += encoder_flops(inputs_.train.length(example, input));
     }
     state.model_flops += step_flops;
     if (++session_steps_ <= kWarmupSteps) return;
@@ -179,11 +180,11 @@ class TrainingRun {
     timed_flops_ += static_cast<double>(step_flops);
   }
 
-  /// Model FLOPs of training on one example, by length, remembered.
-  int64_t flops(int64_t length) {
+  /// Model FLOPs of training the encoder on one sequence, by length, remembered.
+  int64_t encoder_flops(int64_t length) {
     const auto found = flops_.find(length);
     if (found != flops_.end()) return found->second;
-    return flops_[length] = learner_->model().flops(length).training();
+    return flops_[length] = learner_->model().encoder_flops(length).training();
   }
 
   void log_training(RunState& state) {
@@ -228,7 +229,7 @@ class TrainingRun {
     if (!config_.train.init_from.empty())
       record.initial_weights = {.path = config_.train.init_from, .sha256 = config_.train.init_sha256};
     if (!plugin_note_.empty()) record.notes.push_back(plugin_note_);
-    describe_dataset(record, dataset_);
+    describe_dataset(record, dataset_, inputs_.splits);
     describe_speed(record, state);
     const bool complete = state.step == config_.train.steps && !diverged;
     if (complete) {
@@ -267,9 +268,10 @@ class TrainingRun {
   }
 
   void describe_speed(reports::ResultRecord& record, const RunState& state) {
-    record.executed_length = {.mean = static_cast<double>(state.all.executed_tokens) /
-                                      static_cast<double>(std::max<int64_t>(1, state.all.examples)),
-                              .max = state.longest_rows};
+    record.executed_length = {
+        .mean = static_cast<double>(state.all.executed_tokens) /
+                static_cast<double>(std::max<int64_t>(1, state.all.examples) * inputs_.train.inputs()),
+        .max = state.longest_rows};
     const PhaseSeconds& phases = learner_->phases();
     record.speed.batch_size = config_.train.batch_size;
     record.speed.warmup_steps_excluded = std::min(session_steps_, kWarmupSteps);

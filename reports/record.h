@@ -45,6 +45,7 @@ struct InitialWeightsBlock {
 struct TaskBlock {
   std::string name = {};
   std::optional<std::string> split_policy = {};
+  std::optional<std::string> split_sha256 = {};  // of which examples are in which split
   std::optional<std::string> dataset_sha256 = {};
   std::optional<std::int64_t> train_examples = {};
   std::optional<std::int64_t> validation_examples = {};

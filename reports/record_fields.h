@@ -17,6 +17,7 @@ concept BlockOf = std::same_as<std::remove_const_t<T>, Block>;
 void list_fields(auto& archive, BlockOf<TaskBlock> auto& block) {
   archive("name", block.name);
   archive("split_policy", block.split_policy);
+  archive("split_sha256", block.split_sha256);
   archive("dataset_sha256", block.dataset_sha256);
   archive("train_examples", block.train_examples);
   archive("validation_examples", block.validation_examples);

@@ -35,14 +35,16 @@ int run_eval(const EvalFlags& flags) {
   const tasks::SplitName split = tasks::parse_split(flags.split);
   const TrainConfig config = config_of_run(run);
   const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), config.task.name);
-  const SplitExamples examples(dataset.split(split), config.sequence_length);
-  require_known_tokens(dataset, split);
+  const RunSplits splits = run_splits(dataset, config.task.split_policy);
+  const SplitExamples examples(splits[split], config.sequence_length);
+  require_known_tokens(dataset, splits[split].split().name());
   if (examples.size() == 0)
     throw UsageError(fmt::format("[eval] the {} split is empty", flags.split), "`lra data info` shows the splits");
   std::vector<int64_t> lengths;
-  for (int64_t i = 0; i < examples.size(); ++i) lengths.push_back(examples.length(i));
+  for (int64_t i = 0; i < examples.size(); ++i)
+    for (int input = 0; input < examples.inputs(); ++input) lengths.push_back(examples.length(i, input));
 
-  Model model(config, {.vocab_size = dataset.vocab_size(), .num_classes = dataset.num_classes()}, engine::Dtype::f32,
+  Model model(config, shape_of(dataset), engine::Dtype::f32,
               config.train.kernels == Kernels::kPlain ? engine::Kernels::plain : engine::Kernels::fused);
   Learner learner(model,
                   {.threads = flags.machine.thread_count(), .memory_limit_bytes = flags.machine.memory_limit_bytes()},
@@ -53,7 +55,7 @@ int run_eval(const EvalFlags& flags) {
   const reports::Interval interval = reports::wilson_interval(tally.correct, tally.examples);
   reports::ResultRecord baselines;  // of the test split; there are none to put beside the others
   baselines.task.name = config.task.name;
-  if (split == tasks::SplitName::kTest) describe_dataset(baselines, dataset);
+  if (split == tasks::SplitName::kTest) describe_dataset(baselines, dataset, splits);
   const std::optional<double>& majority = baselines.task.majority_baseline;
 
   if (flags.json) {

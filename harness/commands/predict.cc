@@ -67,14 +67,21 @@ Integers read_integers(const std::string& path) {
   return read;
 }
 
-PredictRequest read_request(const PredictFlags& flags) {
+PredictRequest read_request(const PredictFlags& flags, const TaskShape& task) {
   const auto expect_rank = [](const std::string& path, const Integers& array, size_t rank, const std::string& form) {
     if (array.shape.size() != rank)
       throw UsageError(fmt::format("[predict] {} has the shape {}", path, io::shape_text(array.shape)), form);
   };
   Integers tokens = read_integers(flags.input);
-  expect_rank(flags.input, tokens, 2, "the input is [examples, n]; one sequence is x[None, :]");
-  PredictRequest request{.n = tokens.shape[1],
+  if (task.is_pair()) {
+    expect_rank(flags.input, tokens, 3, "the input is [examples, 2, n]: the task classifies two sequences together");
+    if (tokens.shape[1] != 2)
+      throw UsageError(fmt::format("[predict] {} has the shape {}", flags.input, io::shape_text(tokens.shape)),
+                       "the input is [examples, 2, n]: the task classifies two sequences together");
+  } else {
+    expect_rank(flags.input, tokens, 2, "the input is [examples, n]; one sequence is x[None, :]");
+  }
+  PredictRequest request{.n = tokens.shape.back(),
                          .tokens = std::move(tokens.values),
                          .gradients = !flags.gradients.empty(),
                          .threads = flags.machine.thread_count(),
@@ -143,19 +150,15 @@ void print_prediction(const PredictFlags& flags, const Prediction& prediction, c
 void run_predict(const PredictFlags& flags) {
   check_flags(flags);
   const TrainConfig config = config_of_run(flags.run);
-  const tasks::TaskFacts& facts = tasks::task_named(config.task.name).facts();
-  if (facts.inputs_per_example != 1)
-    throw UsageError(fmt::format("[predict] {} classifies {} sequences together", facts.name, facts.inputs_per_example),
-                     "only tasks with one sequence an example can be predicted from one array");
+  const TaskShape task = shape_of(tasks::task_named(config.task.name).facts());
   const bool plain = flags.kernels.empty() ? config.train.kernels == Kernels::kPlain : flags.kernels == "plain";
   const bool wide = flags.dtype == "f64";
-  Predictor predictor(config, {.vocab_size = facts.vocab_size(), .num_classes = facts.num_classes},
-                      wide ? engine::Dtype::f64 : engine::Dtype::f32,
+  Predictor predictor(config, task, wide ? engine::Dtype::f64 : engine::Dtype::f32,
                       plain ? engine::Kernels::plain : engine::Kernels::fused);
   const std::filesystem::path file =
       flags.weights.empty() ? weights_of_run(flags.run, config) : std::filesystem::path(flags.weights);
   const std::vector<double> weights = read_weights(file, predictor.parameters());
-  const PredictRequest request = read_request(flags);
+  const PredictRequest request = read_request(flags, task);
   require_writable(flags.output);
   require_writable(flags.gradients);
   const Prediction prediction = predictor.predict(request, weights);
@@ -164,7 +167,7 @@ void run_predict(const PredictFlags& flags) {
   } else {
     write_prediction<float>(flags, prediction, predictor);
   }
-  print_prediction(flags, prediction, request, facts.num_classes);
+  print_prediction(flags, prediction, request, task.num_classes);
 }
 
 }  // namespace
@@ -175,7 +178,9 @@ void add_predict_command(CLI::App& app, int&) {
   command->add_option("RUN", flags->run, "run directory, as `lra train` prints it")
       ->type_name(kDirectoryType)
       ->required();
-  command->add_option("--input", flags->input, "tokens [examples, n], ids of the task's vocabulary, 0 = pad")
+  command
+      ->add_option("--input", flags->input,
+                   "tokens [examples, n], of pairs [examples, 2, n]; ids of the task's vocabulary, 0 = pad")
       ->type_name(kFileType)
       ->required();
   command->add_option("--output", flags->output, "where the logits [examples, classes] go (.npy)")

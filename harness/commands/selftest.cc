@@ -28,15 +28,12 @@ struct SelftestFlags {
 
 /// Losses and weights of a short training, to compare over thread counts.
 std::pair<std::vector<double>, std::vector<float>> short_training(const std::string& attention, int threads) {
-  ResolvedConfig resolved = resolve_config({.task = tasks::all_tasks().front()->facts().name,
-                                            .attention = attention,
-                                            .preset = "tiny",
-                                            .sequence_length = 100});
+  ResolvedConfig resolved =
+      resolve_config({.task = default_task(), .attention = attention, .preset = "tiny", .sequence_length = 100});
   fit_attention_parameters(resolved.config, resolved.config.sequence_length);
-  const tasks::TaskFacts& facts = tasks::task_named(resolved.config.task.name).facts();
-  Model model(resolved.config, {.vocab_size = facts.vocab_size(), .num_classes = facts.num_classes}, engine::Dtype::f32,
+  Model model(resolved.config, shape_of(tasks::task_named(resolved.config.task.name).facts()), engine::Dtype::f32,
               engine::Kernels::fused);
-  const RandomExamples examples(64, 100, facts.vocab_size(), facts.num_classes, 7);
+  const RandomExamples examples(64, 100, model.task(), 7);
   const std::vector<int64_t> lengths = {100};
   Learner learner(model, {.threads = threads}, lengths, {});
   BatchOrder order(examples.size(), resolved.config.train.batch_size, 0);

@@ -39,37 +39,44 @@ Initializer weight_initializer(Initialisation kind, int64_t fan_in, int64_t fan_
 /// Builds one model; holds what every part needs.
 class Builder {
  public:
-  Builder(Graph& graph, const ModelSpec& spec, int64_t rows, Mode mode, engine::Activations activations)
+  Builder(Graph& graph, const ModelSpec& spec, const GraphForm& form)
       : graph_(graph),
         spec_(spec),
         model_(spec.config.model),
-        rows_(rows),
-        training_(mode == Mode::train),
-        activations_(activations) {}
+        form_(form),
+        rows_(form.rows),
+        training_(form.training) {}
 
-  void build() {
-    const int64_t tokens_count = rows_ - (has_cls() ? 1 : 0);
-    const Var tokens = graph_.input(port::kTokens, {engine::Dtype::i32, {tokens_count}});
-    const Var mask = graph_.input(port::kMask, {graph_.dtype(), {rows_}});
-    const Var label = graph_.input(port::kLabel, {engine::Dtype::i32, {1}});
-    Var x = embed_tokens(tokens);
-    std::map<std::string, Var> state;
-    for (int64_t layer = 0; layer < model_.layers; ++layer) {
-      graph_.set_segment(static_cast<int32_t>(layer) + 1);
-      x = encoder_layer(layer, x, mask, state);
+  void build_classifier() {
+    const Ports ports = encoder_ports();
+    const Var label = label_port();
+    classify(encode(ports), label, {});
+  }
+
+  void build_encoder() {
+    const Ports ports = encoder_ports();
+    const Var pooled = encode(ports);
+    graph_.mark_output(port::kPooled, pooled);
+    if (!form_.gradients) return;
+    engine::add_gradients(pooled, graph_.input(port::kPooledGradient, pooled.type()), {}, form_.activations);
+  }
+
+  void build_head() {
+    const Shape shape = {1, model_.d_model};
+    const Var first = graph_.input(port::kFirst, {graph_.dtype(), shape});
+    const Var second = graph_.input(port::kSecond, {graph_.dtype(), shape});
+    const Var label = label_port();
+    scope("classifier");
+    std::vector<Var> features = {first, second};
+    if (model_.pair_features == PairFeatures::kNli) {
+      features.push_back(engine::multiply(first, second));
+      features.push_back(engine::subtract(first, second));
     }
-    graph_.set_segment(0);
-    scope("encoder.norm");
-    x = norm("encoder.norm", x);
-    const Var logits = head(pool(x, mask));
-    scope("loss");
-    const Var loss = engine::cross_entropy(logits, label).loss;
-    graph_.mark_output(port::kLoss, loss);
-    graph_.mark_output(port::kLogits, logits);
-    if (training_) {
-      const Var weight = graph_.input(port::kLossWeight, {graph_.dtype(), loss.shape()});
-      engine::add_gradients(loss, weight, {}, activations_);
-    }
+    const Var pair[] = {first, second};
+    const std::vector<Var> gradients = classify(engine::concat(features, 1), label, pair);
+    if (!form_.gradients) return;
+    graph_.mark_output(port::kFirstGradient, gradients[0]);
+    graph_.mark_output(port::kSecondGradient, gradients[1]);
   }
 
  private:
@@ -135,13 +142,28 @@ class Builder {
     return graph_.constant("sinusoids", {rows_, d}, std::move(table));
   }
 
+  Var token_table() {
+    const int64_t vocab_rows = model_.vocab_rows > 0 ? model_.vocab_rows : spec_.task.vocab_size;
+    return parameter("embedding.tokens.weight", {vocab_rows, model_.d_model},
+                     engine::init_normal(model_.embedding_init_std));
+  }
+
+  /// What a layer from one number to d makes of each pixel value v: ((v / 255 - mean) / stddev) w + b, [256, d]. There
+  /// are fewer values than pixels.
+  Var pixel_table() {
+    constexpr int64_t kValues = 256;
+    const tasks::ImageFacts& image = *spec_.task.image;
+    std::vector<double> values(kValues);
+    for (size_t v = 0; v < values.size(); ++v) values[v] = (static_cast<double>(v) / 255.0 - image.mean) / image.stddev;
+    const Var column = graph_.constant("pixels", {kValues, 1}, std::move(values));
+    return affine_layer("embedding.pixels", column, model_.d_model, Initialisation::kTorchLinear, true, 0.0);
+  }
+
   Var embed_tokens(Var tokens) {
     scope("embedding");
     const int64_t d = model_.d_model;
-    const int64_t vocab_rows = model_.vocab_rows > 0 ? model_.vocab_rows : spec_.task.vocab_size;
     const bool learned = model_.positions == Positions::kLearned;
-    const Var table =
-        parameter("embedding.tokens.weight", {vocab_rows, d}, engine::init_normal(model_.embedding_init_std));
+    const Var table = model_.input == InputForm::kReal ? pixel_table() : token_table();
     Var positions;
     if (learned) {
       const int64_t table_rows = model_.nominal_length + (has_cls() ? 1 : 0);
@@ -207,10 +229,46 @@ class Builder {
     return engine::add_dropout(x, y, dropout_rate(), engine::dropout_site(name, "ffn_out"));
   }
 
+  struct Ports {
+    Var tokens, mask;
+  };
+  Ports encoder_ports() {
+    const int64_t tokens_count = rows_ - (has_cls() ? 1 : 0);
+    const Var tokens = graph_.input(port::kTokens, {engine::Dtype::i32, {tokens_count}});
+    return {tokens, graph_.input(port::kMask, {graph_.dtype(), {rows_}})};
+  }
+  Var label_port() { return graph_.input(port::kLabel, {engine::Dtype::i32, {1}}); }
+
+  /// -> [1, d].
+  Var encode(const Ports& ports) {
+    Var x = embed_tokens(ports.tokens);
+    std::map<std::string, Var> state;
+    for (int64_t layer = 0; layer < model_.layers; ++layer) {
+      graph_.set_segment(static_cast<int32_t>(layer) + 1);
+      x = encoder_layer(layer, x, ports.mask, state);
+    }
+    graph_.set_segment(0);
+    scope("encoder.norm");
+    return pool(norm("encoder.norm", x), ports.mask);
+  }
+
+  /// Logits and loss of `features` [1, d]; the gradients with respect to `wrt`, if there are to be any.
+  std::vector<Var> classify(Var features, Var label, std::span<const Var> wrt) {
+    const Var logits = head(features);
+    scope("loss");
+    const Var loss = engine::cross_entropy(logits, label).loss;
+    graph_.mark_output(port::kLoss, loss);
+    graph_.mark_output(port::kLogits, logits);
+    if (!form_.gradients) return {};
+    return engine::add_gradients(loss, graph_.input(port::kLossWeight, loss.type()), wrt, form_.activations);
+  }
+
   /// x: [rows, d] -> [1, d].
   Var pool(Var x, Var mask) {
     scope("pooling");
     if (has_cls()) return engine::slice(x, 0, 0, 1);
+    if (model_.pooling == Pooling::kMeanPadded)
+      return engine::affine(engine::sum(x, 0, true), 1.0 / static_cast<double>(rows_), 0);
     const Var total = engine::matmul(engine::reshape(mask, {rows_, 1}), x, true, false);
     if (model_.pooling == Pooling::kMeanNominal)
       return engine::affine(total, 1.0 / static_cast<double>(model_.nominal_length), 0);
@@ -218,10 +276,14 @@ class Builder {
   }
 
   /// [1, d] -> [classes].
-  Var head(Var pooled) {
+  Var head(Var features) {
     scope("classifier");
     const Initialisation init = model_.classifier_init;
-    const Var hidden = engine::relu(affine_layer("classifier.hidden", pooled, model_.d_classifier, init, true, 0.0));
+    Var hidden = features;
+    for (const int64_t width : classifier_widths(model_)) {
+      const char* name = hidden == features ? "classifier.hidden" : "classifier.hidden2";
+      hidden = engine::relu(affine_layer(name, hidden, width, init, true, 0.0));
+    }
     const Var logits = affine_layer("classifier.out", hidden, spec_.task.num_classes, init, true, 0.0);
     return engine::reshape(logits, {spec_.task.num_classes});
   }
@@ -229,16 +291,29 @@ class Builder {
   Graph& graph_;
   const ModelSpec& spec_;
   const ModelConfig& model_;
+  const GraphForm& form_;
   int64_t rows_;
   bool training_;
-  engine::Activations activations_;
 };
 
 }  // namespace
 
-void build_classifier(engine::Graph& graph, const ModelSpec& spec, int64_t rows, Mode mode,
-                      engine::Activations activations) {
-  Builder(graph, spec, rows, mode, activations).build();
+void build_model(engine::Graph& graph, const ModelSpec& spec, const GraphForm& form) {
+  Builder builder(graph, spec, form);
+  switch (form.part) {
+    case Part::classifier:
+      return builder.build_classifier();
+    case Part::encoder:
+      return builder.build_encoder();
+    case Part::head:
+      return builder.build_head();
+  }
+}
+
+std::vector<int64_t> classifier_widths(const ModelConfig& model) {
+  std::vector<int64_t> widths = {model.d_classifier};
+  if (model.classifier_layers == 2) widths.push_back(std::max<int64_t>(1, model.d_classifier / 2));
+  return widths;
 }
 
 }  // namespace lra::harness

@@ -64,24 +64,45 @@ Model::Model(const TrainConfig& config, const TaskShape& task, engine::Dtype dty
     throw UsageError(
         fmt::format("[model.vocab_rows] {} is below the task's {} token ids", config.model.vocab_rows, task.vocab_size),
         "raise model.vocab_rows, or set it to 0 to take the task's own number");
+  if (config.model.input == InputForm::kReal && !task.image)
+    throw UsageError(fmt::format("[model.input] the tokens of {} are no pixels", config.task.name),
+                     "leave model.input = tokens");
   // Declares every parameter, so that their set is known before the first plan.
-  engine::Graph graph(dtype_, kernels_, parameters_);
-  const int64_t rows = facts_.length_semantics == attention::LengthSemantics::padded ? max_rows() : rows_for(1);
-  build_classifier(graph, {config_, task_, mechanism_, facts_, attention_parameters_}, rows, Mode::infer);
+  const int64_t rows = rows_for(1);
+  const ModelSpec spec{config_, task_, mechanism_, facts_, attention_parameters_};
+  const auto declare = [&](Part part) {
+    engine::Graph graph(dtype_, kernels_, parameters_);
+    build_model(graph, spec, {.part = part, .rows = rows});
+  };
+  if (is_pair()) {
+    declare(Part::encoder);
+    declare(Part::head);
+  } else {
+    declare(Part::classifier);
+  }
+}
+
+bool Model::runs_padded() const {
+  return facts_.length_semantics == attention::LengthSemantics::padded || config_.model.pooling == Pooling::kMeanPadded;
 }
 
 int64_t Model::rows_for(int64_t length) const {
-  if (facts_.length_semantics == attention::LengthSemantics::padded) return max_rows();
+  if (runs_padded()) return max_rows();
   const int64_t rows = std::max<int64_t>(length, 1) + (has_cls() ? 1 : 0);
   return std::min((rows + kBucketRows - 1) / kBucketRows * kBucketRows, max_rows());
 }
 
-std::unique_ptr<const engine::Plan> Model::make_plan(int64_t rows, Mode mode) {
+std::unique_ptr<const engine::Plan> Model::make_plan(const PlanKey& key) {
   // The graph declares its parameters in a copy: all are known by now, and planning may run beside other threads.
   engine::Parameters known = parameters_;
   return attention::while_planning(mechanism_, [&] {
     engine::Graph graph(dtype_, kernels_, known);
-    build_classifier(graph, {config_, task_, mechanism_, facts_, attention_parameters_}, rows, mode, activations_);
+    build_model(graph, {config_, task_, mechanism_, facts_, attention_parameters_},
+                {.part = key.part,
+                 .rows = key.rows,
+                 .training = key.mode == Mode::train,
+                 .gradients = key.mode == Mode::train,
+                 .activations = activations_});
     LRA_CHECK(known.count() == parameters_.count(), "a graph declared parameters that others do not have");
     return std::make_unique<const engine::Plan>(graph);
   });
@@ -91,16 +112,15 @@ void Model::set_activations(engine::Activations activations) {
   if (activations == activations_) return;
   activations_ = activations;
   const std::lock_guard lock(mutex_);
-  std::erase_if(plans_, [](const auto& entry) { return entry.first.second == Mode::train; });
+  std::erase_if(plans_, [](const auto& entry) { return entry.first.mode == Mode::train; });
 }
 
-const engine::Plan& Model::plan(int64_t rows, Mode mode) {
-  const std::pair key(rows, mode);
+const engine::Plan& Model::plan(const PlanKey& key) {
   {
     const std::lock_guard lock(mutex_);
     if (const auto found = plans_.find(key); found != plans_.end()) return *found->second;
   }
-  std::unique_ptr<const engine::Plan> made = make_plan(rows, mode);
+  std::unique_ptr<const engine::Plan> made = make_plan(key);
   const std::lock_guard lock(mutex_);
   return *plans_.try_emplace(key, std::move(made)).first->second;
 }
@@ -116,6 +136,23 @@ attention::ProblemSize Model::problem_size(int64_t n) const {
 }
 
 ModelFlops Model::flops(int64_t length) const {
+  ModelFlops sum = head_flops();
+  for (int input = 0; input < task_.inputs_per_example; ++input) sum = sum + encoder_flops(length);
+  return sum;
+}
+
+ModelFlops Model::head_flops() const {
+  const ModelConfig& m = config_.model;
+  int64_t forward = 0, width = m.d_model * (is_pair() ? pair_parts(m.pair_features) : 1);
+  for (const int64_t hidden : classifier_widths(m)) {
+    forward += 2 * width * hidden;
+    width = hidden;
+  }
+  forward += 2 * width * task_.num_classes;
+  return {.forward = forward, .backward = 2 * forward};
+}
+
+ModelFlops Model::encoder_flops(int64_t length) const {
   const ModelConfig& m = config_.model;
   const int64_t n = length + (has_cls() ? 1 : 0), inner = m.heads * m.d_head;
   int64_t dense = 2 * 2 * n * m.d_model * m.d_ffn;  // of a layer, outside its mechanism
@@ -123,12 +160,10 @@ ModelFlops Model::flops(int64_t length) const {
     const int64_t projections = facts_.projections == attention::Projections::shared_qk ? 3 : 4;
     dense += projections * 2 * n * m.d_model * inner;
   }
-  const int64_t classifier = 2 * m.d_model * m.d_classifier + 2 * m.d_classifier * task_.num_classes;
   const attention::ProblemSize size = problem_size(n);
   const int64_t forward = facts_.forward_flops ? facts_.forward_flops(size, attention_parameters_) : 0;
   const int64_t backward = facts_.backward_flops ? facts_.backward_flops(size, attention_parameters_) : 2 * forward;
-  return {.forward = m.layers * (dense + forward) + classifier,
-          .backward = m.layers * (2 * dense + backward) + 2 * classifier};
+  return {.forward = m.layers * (dense + forward), .backward = m.layers * (2 * dense + backward)};
 }
 
 }  // namespace lra::harness

@@ -1,4 +1,5 @@
-// The classifier of the benchmark: embedding, pre-norm encoder, pooling, head, for any registered mechanism.
+// The model of the benchmark, for any registered mechanism: embedding, pre-norm encoder, pooling, and a head that
+// classifies one sequence or two.
 #pragma once
 
 #include <cstdint>
@@ -13,32 +14,42 @@
 #include "engine/parameters.h"
 #include "engine/plan.h"
 #include "harness/config.h"
+#include "harness/task_shape.h"
 
 namespace lra::harness {
 
-/// What the model must know of its task.
-struct TaskShape {
-  int64_t vocab_size = 0;
-  int64_t num_classes = 0;
-};
-
 enum class Mode { train, infer };
 
-/// Names of the inputs and outputs of the model's graphs, in the order of Bindings::inputs.
+/// Names of the inputs and outputs of the model's graphs. Inputs in the order of Bindings::inputs: the classifier has
+/// tokens, mask, label, loss weight; the encoder of a pair tokens, mask, pooled gradient; the head of a pair first,
+/// second, label, loss weight.
 namespace port {
 inline constexpr const char* kTokens = "tokens";           // i32 [n]
-inline constexpr const char* kMask = "mask";               // [rows]: 1 for real tokens (and the CLS row), 0 for pads
+inline constexpr const char* kMask = "mask";               // [rows]: 1 for real tokens (and the CLS row), else 0
 inline constexpr const char* kLabel = "label";             // i32 [1]
-inline constexpr const char* kLossWeight = "loss_weight";  // [1]: the example's share of the batch loss (train only)
+inline constexpr const char* kLossWeight = "loss_weight";  // [1]: the example's share of the batch loss
 inline constexpr const char* kLoss = "loss";               // [1]: cross entropy of this example, not weighted
 inline constexpr const char* kLogits = "logits";           // [classes]
+inline constexpr const char* kPooled = "pooled";           // [1, d_model]: of one sequence of a pair
+inline constexpr const char* kPooledGradient = "pooled_gradient";  // [1, d_model]: of the weighted loss
+inline constexpr const char* kFirst = "first";                     // [1, d_model]: pooled, of the first sequence
+inline constexpr const char* kSecond = "second";
+inline constexpr const char* kFirstGradient = "first_gradient";  // [1, d_model]: of the weighted loss
+inline constexpr const char* kSecondGradient = "second_gradient";
 }  // namespace port
+
+/// What a graph of the model covers: one sequence and its class; one of the two sequences of a pair; what makes a class
+/// of the two. A weight or a gradient is an input only of graphs that carry a gradient back.
+enum class Part { classifier, encoder, head };
 
 /// Model FLOPs: products of the definition only, 2mnk each; what is computed again is not counted.
 struct ModelFlops {
   int64_t forward = 0;
   int64_t backward = 0;  // twice as much but for what a mechanism's facts say
   int64_t training() const { return forward + backward; }
+  ModelFlops operator+(const ModelFlops& other) const {
+    return {.forward = forward + other.forward, .backward = backward + other.backward};
+  }
 };
 
 /// Parameters and plans of one resolved configuration. Plans are made on demand, once per (rows, mode), and shared.
@@ -56,7 +67,7 @@ class Model {
   bool has_cls() const { return config_.model.pooling == Pooling::kCls; }
 
   /// Rows at which a sequence of `length` tokens runs: its bucket (never empty: padding at least), or the full length
-  /// for mechanisms that need it.
+  /// for mechanisms and poolings that need it.
   int64_t rows_for(int64_t length) const;
   /// Rows of the longest sequence: the nominal length, plus one with CLS.
   int64_t max_rows() const { return config_.model.nominal_length + (has_cls() ? 1 : 0); }
@@ -66,15 +77,33 @@ class Model {
   void set_activations(engine::Activations activations);
   engine::Activations activations() const { return activations_; }
 
-  /// Thread-safe.
-  const engine::Plan& plan(int64_t rows, Mode mode);
+  bool is_pair() const { return task_.is_pair(); }
 
-  /// Of one example of `length` tokens.
+  /// The classifier's, or in a pair the encoder's, for one sequence. Thread-safe.
+  const engine::Plan& plan(int64_t rows, Mode mode) {
+    return plan({is_pair() ? Part::encoder : Part::classifier, rows, mode});
+  }
+  /// The head's, of a pair. Thread-safe.
+  const engine::Plan& head_plan(Mode mode) { return plan({Part::head, 0, mode}); }
+
+  /// Of the encoder on one sequence of `length` tokens, and of the head on an example.
+  ModelFlops encoder_flops(int64_t length) const;
+  ModelFlops head_flops() const;
+  /// Of one example whose sequences all have `length` tokens.
   ModelFlops flops(int64_t length) const;
 
  private:
+  struct PlanKey {
+    Part part;
+    int64_t rows;
+    Mode mode;
+    auto operator<=>(const PlanKey&) const = default;
+  };
+
+  bool runs_padded() const;
   attention::ProblemSize problem_size(int64_t n) const;
-  std::unique_ptr<const engine::Plan> make_plan(int64_t rows, Mode mode);
+  const engine::Plan& plan(const PlanKey& key);
+  std::unique_ptr<const engine::Plan> make_plan(const PlanKey& key);
 
   TrainConfig config_;
   TaskShape task_;
@@ -86,7 +115,7 @@ class Model {
   engine::Parameters parameters_;
   engine::Activations activations_ = engine::Activations::kept;
   std::mutex mutex_;  // of parameters_ (declared while graphs are built) and plans_
-  std::map<std::pair<int64_t, Mode>, std::unique_ptr<const engine::Plan>> plans_;
+  std::map<PlanKey, std::unique_ptr<const engine::Plan>> plans_;
 };
 
 /// The mechanism's parameters of a configuration: JSON values to the types of the specs, defaults filled in, checked.

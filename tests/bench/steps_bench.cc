@@ -31,13 +31,12 @@ void run_steps(benchmark::State& state, const StepCase& c) {
                                .preset = c.preset,
                                .assignments = {fmt::format("train.batch_size={}", c.batch)},
                                .sequence_length = c.n});
-  harness::Model model(resolved.config, {.vocab_size = facts.vocab_size(), .num_classes = facts.num_classes},
-                       engine::Dtype::f32, engine::Kernels::fused);
+  harness::Model model(resolved.config, harness::shape_of(facts), engine::Dtype::f32, engine::Kernels::fused);
   const bool train = c.mode == harness::Mode::train;
   const std::vector<int64_t> lengths = {c.n}, none;
   harness::Learner learner(model, {.threads = c.threads, .most_at_once = c.batch}, train ? lengths : none,
                            train ? none : lengths);
-  const harness::RandomExamples examples(c.batch, c.n, facts.vocab_size(), facts.num_classes, 0);
+  const harness::RandomExamples examples(c.batch, c.n, model.task(), 0);
   std::vector<int64_t> batch(static_cast<size_t>(c.batch));
   std::iota(batch.begin(), batch.end(), int64_t{0});
   int64_t step = 0;

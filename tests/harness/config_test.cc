@@ -25,6 +25,7 @@ TrainConfig valid_config() {
   config.preset = "small";
   config.sequence_length = 2000;
   config.task.name = "listops";
+  config.task.split_policy = SplitPolicy::kPaper;
   config.attention.name = "softmax";
   derive(config);
   return config;

@@ -21,24 +21,25 @@ TEST(SplitExamplesTest, SequencesAreCutAndPaddedEvenWhereTheModelHasMoreRows) {
   const tasks::Dataset dataset = tasks::Dataset::open(directory.path(), "toy");
   const SplitExamples examples(dataset.split(tasks::SplitName::kTrain), 2);
   EXPECT_EQ(examples.size(), 2);
-  EXPECT_EQ(examples.length(0), 2);
-  EXPECT_EQ(examples.length(1), 1);
+  EXPECT_EQ(examples.length(0, 0), 2);
+  EXPECT_EQ(examples.length(1, 0), 1);
   std::vector<int32_t> tokens(4, 9);
-  examples.copy_tokens(0, tokens);  // 1 2 3 is longer than 2
+  examples.copy_tokens(0, 0, tokens);  // 1 2 3 is longer than 2
   EXPECT_THAT(tokens, ElementsAre(1, 2, 0, 0));
-  examples.copy_tokens(1, tokens);
+  examples.copy_tokens(1, 0, tokens);
   EXPECT_THAT(tokens, ElementsAre(1, 0, 0, 0));
 }
 
 TEST(RandomExamplesTest, AreFullLengthReproducibleAndNeverPadding) {
-  const RandomExamples first(6, 20, 5, 3, 1), again(6, 20, 5, 3, 1), other(6, 20, 5, 3, 2);
+  const TaskShape task{.vocab_size = 5, .num_classes = 3};
+  const RandomExamples first(6, 20, task, 1), again(6, 20, task, 1), other(6, 20, task, 2);
   std::vector<int32_t> tokens(25), same(25), different(25);
   bool differs = false;
   for (int64_t i = 0; i < 6; ++i) {
-    EXPECT_EQ(first.length(i), 20);
-    first.copy_tokens(i, tokens);
-    again.copy_tokens(i, same);
-    other.copy_tokens(i, different);
+    EXPECT_EQ(first.length(i, 0), 20);
+    first.copy_tokens(i, 0, tokens);
+    again.copy_tokens(i, 0, same);
+    other.copy_tokens(i, 0, different);
     EXPECT_EQ(tokens, same);
     EXPECT_EQ(first.label(i), again.label(i));
     differs = differs || tokens != different;

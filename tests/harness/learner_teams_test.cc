@@ -80,14 +80,14 @@ TEST(LearnerTeamsTest, WhereMemoryIsShortThreadsShareSequencesBeforeLayersAreRec
     return {learner.memory(), model.activations(), copy(learner.weights())};
   };
   const Trained free = train(0);
-  EXPECT_EQ(free.memory.sequences_at_once, 3);
+  EXPECT_EQ(free.memory.examples_at_once, 3);
   EXPECT_FALSE(free.memory.is_short);
   const Trained two = train(free.memory.total() - 1);
-  EXPECT_EQ(two.memory.sequences_at_once, 2);
+  EXPECT_EQ(two.memory.examples_at_once, 2);
   EXPECT_TRUE(two.memory.is_short);
   EXPECT_EQ(two.activations, engine::Activations::kept);
   const Trained one = train(two.memory.total() - 1);
-  EXPECT_EQ(one.memory.sequences_at_once, 1);
+  EXPECT_EQ(one.memory.examples_at_once, 1);
   EXPECT_EQ(one.activations, engine::Activations::kept);
   const Trained recomputed = train(one.memory.total() - 1);
   EXPECT_EQ(recomputed.activations, engine::Activations::recomputed);
@@ -108,7 +108,7 @@ TEST(LearnerTeamsTest, WhatIsLeftForTheLastRoundIsSharedWhereMemoryIsShort) {
   };
   const auto [free, weights] = train(3, 0);
   const auto [tight, tight_weights] = train(3, free.total() - 1);
-  EXPECT_EQ(tight.sequences_at_once, 2);
+  EXPECT_EQ(tight.examples_at_once, 2);
   EXPECT_EQ(tight_weights, weights);
 }
 
@@ -128,7 +128,7 @@ TEST(LearnerTeamsTest, NoMoreArenasThanSequencesAtOnce) {
     Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
     const Learner learner(model, {.threads = 3, .most_at_once = most}, lengths, infer);
     EXPECT_FALSE(learner.memory().is_short);
-    return learner.memory().sequences_at_once;
+    return learner.memory().examples_at_once;
   };
   EXPECT_EQ(at_once(8, 8, 0, {}), 3);
   EXPECT_EQ(at_once(2, 8, 0, {}), 2);

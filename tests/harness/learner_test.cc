@@ -125,8 +125,9 @@ TEST(LearnerTest, TheGradientIsTheMeanOverTheBatchOfPlainDoublePrecisionGradient
     const testing::Sequence sequence{.tokens = examples.of(example),
                                      .label = examples.label(example),
                                      .keys = {.seed = 0, .step = 0, .example = static_cast<uint32_t>(example)}};
-    const testing::Pass pass = testing::run_pass<double>(plain, Mode::train, plain.rows_for(examples.length(example)),
-                                                         sequence, parameters, 1.0 / static_cast<double>(batch.size()));
+    const testing::Pass pass =
+        testing::run_pass<double>(plain, Mode::train, plain.rows_for(examples.length(example, 0)), sequence, parameters,
+                                  1.0 / static_cast<double>(batch.size()));
     for (size_t i = 0; i < expected.size(); ++i) expected[i] += pass.gradients[i];
   }
   double scale = 0;
@@ -180,7 +181,7 @@ TEST(LearnerTest, EvaluationCountsEveryExampleOnceWhateverTheThreads) {
       int64_t rows = 0;
       Tally single;
       for (int64_t i = 0; i < count; ++i) {
-        rows += model.rows_for(examples.length(i));
+        rows += model.rows_for(examples.length(i, 0));
         single += learner.infer_batch(examples, std::vector<int64_t>{i});
       }
       EXPECT_EQ(tally.executed_tokens, rows);

@@ -50,7 +50,7 @@ class MechanismTest : public ::testing::TestWithParam<std::string> {
 };
 
 TEST_P(MechanismTest, GradientsOfEveryParameterEqualFiniteDifferences) {
-  for (const Pooling pooling : {Pooling::kCls, Pooling::kMean, Pooling::kMeanNominal})
+  for (const Pooling pooling : {Pooling::kCls, Pooling::kMean, Pooling::kMeanNominal, Pooling::kMeanPadded})
     for (const Positions positions : {Positions::kLearned, Positions::kSinusoidal})
       for (const bool variant : {false, true}) {  // biases, GELU and causal attention
         TrainConfig tiny = config(16);
@@ -118,6 +118,25 @@ TEST_P(MechanismTest, FusedSinglePrecisionEqualsPlainDoublePrecisionWithDropoutO
         expect_close(testing::run_pass<float>(fused, mode, rows, sequence, parameters),
                      testing::run_pass<double>(plain, mode, rows, sequence, parameters), 5 * rounding(), plain);
     }
+}
+
+TEST(ModelPoolingTest, MeanOverPaddedLengthIsTheSumOverAllPositions) {
+  // Without layers' help the pooled vector of pads counts as much as that of tokens: a shorter sequence, more pads.
+  TrainConfig padded = testing::tiny_config("softmax", 40);
+  padded.model.pooling = Pooling::kMeanPadded;
+  Model model(padded, kTask, Dtype::f64, engine::Kernels::plain);
+  EXPECT_EQ(model.rows_for(3), 40);  // runs at full length
+  EXPECT_EQ(model.rows_for(40), 40);
+  const std::vector<double> parameters = testing::noisy_parameters(model);
+  TrainConfig nominal = padded;
+  nominal.model.pooling = Pooling::kMeanNominal;
+  Model other(nominal, kTask, Dtype::f64, engine::Kernels::plain);
+  const Sequence full = testing::random_sequence(40), half = testing::random_sequence(20);
+  EXPECT_EQ(testing::run_pass<double>(model, Mode::infer, 40, full, parameters).logits.size(), 3);
+  expect_close(testing::run_pass<double>(model, Mode::train, 40, full, parameters),
+               testing::run_pass<double>(other, Mode::train, 40, full, parameters), 1e-12, model);
+  EXPECT_NE(testing::run_pass<double>(model, Mode::infer, 40, half, parameters).logits,
+            testing::run_pass<double>(other, Mode::infer, 40, half, parameters).logits);
 }
 
 TEST_P(MechanismTest, LongerBucketsChangeNothing) {

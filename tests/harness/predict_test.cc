@@ -80,7 +80,7 @@ TEST_P(PredictTest, LogitsAndLossesAreThoseOfTheModelAndOfTheLearner) {
     const Predictor predictor(config(pooling), kTask, Dtype::f32, engine::Kernels::fused);
     const Prediction prediction = predictor.predict(request_of(examples_, false), weights);
     for (int64_t i = 0; i < kExamples; ++i) {
-      const testing::Pass pass = testing::run_pass<float>(model, Mode::infer, model.rows_for(examples_.length(i)),
+      const testing::Pass pass = testing::run_pass<float>(model, Mode::infer, model.rows_for(examples_.length(i, 0)),
                                                           sequence_of(examples_, i), weights);
       const auto begin = prediction.logits.begin() + i * testing::kClasses;
       EXPECT_EQ(std::vector<double>(begin, begin + testing::kClasses), pass.logits) << "example " << i;
@@ -102,7 +102,7 @@ TEST_P(PredictTest, GradientsAreTheMeanOfTrainingGradientsWithoutDropout) {
   const std::vector<double> weights = testing::noisy_parameters(model);
   std::vector<double> expected(weights.size(), 0.0);
   for (int64_t i = 0; i < kExamples; ++i) {
-    const testing::Pass pass = testing::run_pass<double>(model, Mode::train, model.rows_for(examples_.length(i)),
+    const testing::Pass pass = testing::run_pass<double>(model, Mode::train, model.rows_for(examples_.length(i, 0)),
                                                          sequence_of(examples_, i), weights, 1.0 / kExamples);
     for (size_t j = 0; j < expected.size(); ++j) expected[j] += pass.gradients[j];
   }

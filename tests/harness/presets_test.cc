@@ -108,10 +108,10 @@ TEST(Presets, LetTheWidthOfAHeadFollowHeadsAndModelWidth) {
 }
 
 TEST(Presets, SayWhenTheyHaveNothingForATask) {
-  const ResolvedConfig resolved = resolve_config({.task = "text", .attention = "softmax", .sequence_length = 1024});
-  EXPECT_THAT(resolved.notes, Contains(HasSubstr("no values of its own for task `text`")));
-  EXPECT_THAT(resolving({.task = "text", .preset = "paper", .sequence_length = 1024}),
-              ThrowsMessage<UsageError>(HasSubstr("`paper` has no values of its own for task `text`")));
+  const ResolvedConfig resolved = resolve_config({.task = "custom", .attention = "softmax", .sequence_length = 1024});
+  EXPECT_THAT(resolved.notes, Contains(HasSubstr("no values of its own for task `custom`")));
+  EXPECT_THAT(resolving({.task = "custom", .preset = "paper", .sequence_length = 1024}),
+              ThrowsMessage<UsageError>(HasSubstr("`paper` has no values of its own for task `custom`")));
 }
 
 TEST(Presets, RefuseAnUnknownName) {

@@ -26,7 +26,7 @@ struct Profiled {
   Profiled()
       : model(testing::tiny_config("cosformer", kTokens), testing::kTask, engine::Dtype::f32, engine::Kernels::fused),
         plan(model.plan(model.rows_for(kTokens), Mode::train)) {
-    const RandomExamples examples(1, kTokens, testing::kVocabulary, testing::kClasses, 0);
+    const RandomExamples examples(1, kTokens, testing::kTask, 0);
     std::vector<float> weights(static_cast<size_t>(model.parameters().flat_elements()));
     model.parameters().initialize<float>(0, weights);
     engine::Workers workers(kWorkers);

@@ -54,9 +54,9 @@ class VariedExamples final : public Examples {
     }
   }
   int64_t size() const override { return static_cast<int64_t>(tokens_.size()); }
-  int64_t length(int64_t example) const override { return static_cast<int64_t>(of(example).size()); }
+  int64_t length(int64_t example, int) const override { return static_cast<int64_t>(of(example).size()); }
   int32_t label(int64_t example) const override { return of(example)[0] % static_cast<int32_t>(kClasses); }
-  void copy_tokens(int64_t example, std::span<int32_t> tokens) const override {
+  void copy_tokens(int64_t example, int, std::span<int32_t> tokens) const override {
     ++times_copied_[static_cast<size_t>(example)];
     std::fill(tokens.begin(), tokens.end(), 0);
     std::copy(of(example).begin(), of(example).end(), tokens.begin());
@@ -66,7 +66,7 @@ class VariedExamples final : public Examples {
   int times_copied(int64_t example) const { return times_copied_[static_cast<size_t>(example)]; }
   std::vector<int64_t> lengths() const {
     std::vector<int64_t> all;
-    for (int64_t i = 0; i < size(); ++i) all.push_back(length(i));
+    for (int64_t i = 0; i < size(); ++i) all.push_back(length(i, 0));
     return all;
   }
 
@@ -80,11 +80,11 @@ class FailingExamples final : public Examples {
  public:
   explicit FailingExamples(const Examples& examples) : examples_(examples) {}
   int64_t size() const override { return examples_.size(); }
-  int64_t length(int64_t example) const override { return examples_.length(example); }
+  int64_t length(int64_t example, int input) const override { return examples_.length(example, input); }
   int32_t label(int64_t example) const override { return examples_.label(example); }
-  void copy_tokens(int64_t example, std::span<int32_t> tokens) const override {
+  void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const override {
     if (example % 3 == 0) throw DataError("gone");
-    examples_.copy_tokens(example, tokens);
+    examples_.copy_tokens(example, input, tokens);
   }
 
  private:
