@@ -61,6 +61,7 @@ Manifest parse(const ordered_json& json) {
   if (!json.at("seed").is_null()) manifest.seed = io::integer_at<uint64_t>(json, "seed");
   manifest.vocabulary = json.at("vocabulary").get<std::vector<std::string>>();
   manifest.num_classes = io::integer_at<int>(json, "num_classes");
+  if (json.contains("class_names")) manifest.class_names = json["class_names"].get<std::vector<std::string>>();
   manifest.nominal_length = io::integer_at<int64_t>(json, "nominal_length");
   manifest.inputs_per_example = io::integer_at<int>(json, "inputs_per_example");
   manifest.token_type = parse_token_type(json.at("token_type").get<std::string>());
@@ -81,6 +82,9 @@ std::optional<std::string> out_of_range(const Manifest& manifest) {
   constexpr int kMaxClasses = 256;  // labels are one byte
   constexpr size_t kMaxVocabulary = 65536;
   if (manifest.num_classes < 1 || manifest.num_classes > kMaxClasses) return "num_classes";
+  if (!manifest.class_names.empty() && manifest.class_names.size() != static_cast<size_t>(manifest.num_classes)) {
+    return "class_names";
+  }
   if (manifest.vocabulary.empty() || manifest.vocabulary.size() > kMaxVocabulary) return "vocabulary";
   constexpr int64_t kMaxNominalLength = int64_t{1} << 24;
   if (manifest.nominal_length < 1 || manifest.nominal_length > kMaxNominalLength) return "nominal_length";
@@ -115,7 +119,7 @@ std::string manifest_text(const Manifest& manifest) {
   }
   ordered_json arrays;
   for (const auto& [name, file] : manifest.arrays) arrays[name] = {{"sha256", file.sha256}, {"bytes", file.bytes}};
-  const ordered_json json{
+  ordered_json json{
       {"schema_version", kDatasetSchemaVersion},
       {"task", manifest.task},
       {"dataset_sha256", manifest.dataset_sha256},
@@ -130,6 +134,7 @@ std::string manifest_text(const Manifest& manifest) {
       {"vocabulary", manifest.vocabulary},
       {"arrays", arrays},
   };
+  if (!manifest.class_names.empty()) json["class_names"] = manifest.class_names;
   return json.dump(2) + "\n";
 }
 

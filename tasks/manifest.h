@@ -37,7 +37,8 @@ struct Manifest {
   std::optional<uint64_t> seed;
   std::vector<std::string> vocabulary;  // id -> symbol
   int num_classes = 0;
-  int64_t nominal_length = 0;  // tokens; no sequence of a task that must not be cut is longer
+  std::vector<std::string> class_names;  // label -> name, where the data name them; else empty
+  int64_t nominal_length = 0;            // tokens; no sequence of a task that must not be cut is longer
   int inputs_per_example = 1;
   TokenType token_type = TokenType::kUint8;
 

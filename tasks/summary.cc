@@ -34,6 +34,11 @@ std::string source_line(const Manifest& manifest) {
 
 constexpr int kColumnWidth = 10;
 
+/// The name of a label in brackets where the data give one, for the end of a line.
+std::string label_name(const Manifest& manifest, int label) {
+  return manifest.class_names.empty() ? "" : fmt::format("  ({})", manifest.class_names[static_cast<size_t>(label)]);
+}
+
 /// A row of the table: what, and its value in each split.
 template <class Value>
 std::string split_row(const std::string& name, const std::vector<SplitSummary>& splits, const Value& value) {
@@ -99,10 +104,12 @@ std::string summary_table(const Task& task, const Dataset& dataset) {
       return fmt::format("{:.0f}", split.length_quantiles_tokens[q]);
     });
   table += "\n";
-  for (int label = 0; label < dataset.num_classes(); ++label)
+  for (int label = 0; label < dataset.num_classes(); ++label) {
     table += split_row(fmt::format("label {}", label), splits, [label](const SplitSummary& split) {
       return fmt::format("{:.2f} %", 100 * share(split.label_counts[static_cast<size_t>(label)], split.examples));
     });
+    table.insert(table.size() - 1, label_name(manifest, label));
+  }
   std::string text = fmt::format("{} in {}\n{}; {} classes, vocabulary {}, nominal length {} tokens\n\n{}\n",
                                  task.facts().full_name, dataset.directory().string(), source_line(manifest),
                                  dataset.num_classes(), dataset.vocab_size(), manifest.nominal_length, table);

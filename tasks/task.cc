@@ -11,6 +11,13 @@ void Task::generate(const GenerateOptions&, const std::filesystem::path& data_di
                    fmt::format("lra data import {} --from PATH --data {}", facts().name, data_dir.string()));
 }
 
+std::string Task::tsv_header() const {
+  throw UsageError(fmt::format("`{}` has no text format", facts().name),
+                   fmt::format("lra data export {} --split test --format npy --output test.npy", facts().name));
+}
+
+std::string Task::tsv_row(const Split&, int64_t) const { return tsv_header(); }
+
 void Task::export_images(const Split& split, const std::filesystem::path& directory, const ProgressFn&) const {
   throw UsageError(fmt::format("the examples of `{}` are no images", facts().name),
                    fmt::format("lra data export {} --split {} --format tsv --output {}.tsv", facts().name,

@@ -15,9 +15,12 @@ namespace lra::tasks {
 
 class Dataset;
 
-/// Told how much is done; `total` is the same in every call. Always called from the thread that started the work. It
-/// may throw to stop the work, which then leaves nothing behind.
+/// Told how much is done; `total` is the same in every call, but for 0 while it is not known yet. Always called from
+/// the thread that started the work. It may throw to stop the work, which then leaves nothing behind.
 using ProgressFn = std::function<void(uint64_t done, uint64_t total)>;
+
+/// Told in one sentence what the user should know of the work that goes on.
+using NoteFn = std::function<void(const std::string& sentence)>;
 
 /// Values of `--set task.<name>=<value>`, under the full key ("task.max_length").
 using ParameterTexts = std::map<std::string, std::string>;
@@ -32,7 +35,7 @@ enum class ValidationSource {
 
 /// Of tasks whose tokens are the pixels 0..255 of an image, row by row.
 struct ImageFacts {
-  int height = 0;
+  int height = 0;  // 0, as the width: the data decide (the parameters `height` and `width` in dataset.json)
   int width = 0;
   double mean = 0;    // of v / 255: what real-valued pixels are normalised by
   double stddev = 1;  // of v / 255
@@ -64,9 +67,10 @@ struct GenerateOptions {
 };
 
 struct ImportOptions {
-  std::filesystem::path from = {};  // where the official files were unpacked
+  std::filesystem::path from = {};  // a directory, an archive or a file: see source.h
   ParameterTexts parameters = {};
   bool force = false;
+  NoteFn note = {};  // may be empty
 };
 
 /// What a predictor scores that does not read the sequence as the task intends.
@@ -97,8 +101,9 @@ class Task {
   virtual std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const = 0;
 
   /// First line and further lines of the official text file, with their line ends.
-  virtual std::string tsv_header() const = 0;
-  virtual std::string tsv_row(const Split& split, int64_t example) const = 0;
+  /// Throws: UsageError when the task has no such file, or cannot write an example into it.
+  virtual std::string tsv_header() const;
+  virtual std::string tsv_row(const Split& split, int64_t example) const;
 
   /// Writes one image per example into `directory`. Throws: UsageError when the examples are no images.
   virtual void export_images(const Split& split, const std::filesystem::path& directory,

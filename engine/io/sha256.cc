@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 
 #include "engine/errors.h"
@@ -42,6 +44,16 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 
 std::string sha256_hex(std::string_view text) { return sha256_hex(std::as_bytes(std::span(text.data(), text.size()))); }
 
-std::string sha256_file(const std::filesystem::path& path) { return sha256_hex(MappedFile(path).bytes()); }
+std::string sha256_file(const std::filesystem::path& path) {
+  constexpr size_t kPieceBytes = size_t{8} << 20;  // whole pages
+  const MappedFile file(path);
+  Sha256 hash;
+  for (size_t at = 0; at < file.bytes().size(); at += kPieceBytes) {
+    const auto piece = file.bytes().subspan(at, std::min(kPieceBytes, file.bytes().size() - at));
+    hash.update(piece);
+    ::madvise(const_cast<std::byte*>(piece.data()), piece.size(), MADV_DONTNEED);  // a file may be larger than memory
+  }
+  return hash.hex_digest();
+}
 
 }  // namespace lra::io

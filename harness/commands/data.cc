@@ -51,7 +51,7 @@ struct Interrupted {
   int signal_number = 0;
 };
 
-/// A progress bar that starts with the first report, which is when the total is known. From its construction on, a
+/// A progress bar that starts with the first report of a total. From its construction on, a
 /// signal stops the work at its next report.
 class LazyProgress {
  public:
@@ -61,8 +61,8 @@ class LazyProgress {
 
   tasks::ProgressFn reporter() {
     return [this](uint64_t done, uint64_t total) {
-      if (!bar_) bar_ = std::make_unique<Progress>(label_, total, unit_);
-      bar_->update(done);
+      if (!bar_ && total > 0) bar_ = std::make_unique<Progress>(label_, total, unit_);
+      if (bar_) bar_->update(done);
       if (const int signal_number = interrupted_by(); signal_number != 0) throw Interrupted{signal_number};
     };
   }
@@ -133,7 +133,7 @@ void run_import(const DataFlags& flags) {
   const tasks::Task& task = tasks::task_named(flags.task);
   const std::filesystem::path data_dir = tasks::data_directory(flags.data);
   const tasks::ImportOptions options{
-      .from = flags.from, .parameters = parse_settings(flags.settings), .force = flags.force};
+      .from = flags.from, .parameters = parse_settings(flags.settings), .force = flags.force, .note = log_line};
   LazyProgress progress(fmt::format("import {}", flags.task), "bytes");
   task.import(options, data_dir, progress.reporter());
   progress.finish();

@@ -3,26 +3,18 @@
 #include <fmt/format.h>
 
 #include "engine/errors.h"
+#include "tasks/byte_stream.h"
 
 namespace lra::tasks::listops {
 namespace {
+
+constexpr size_t kMaxShownBytes = 24;  // of a symbol, in a message
 
 /// The digit with `rank` smaller or equal digits before it, counting from 0.
 int digit_of_rank(const std::array<uint32_t, kDigits>& counts, uint32_t rank) {
   int digit = 0;
   for (uint32_t seen = counts[0]; seen <= rank; seen += counts[static_cast<size_t>(digit)]) ++digit;
   return digit;
-}
-
-/// A symbol as it can be shown in a message: printable and short.
-std::string shown(std::string_view symbol) {
-  constexpr size_t kMaxShown = 24;
-  std::string text;
-  for (const char c : symbol.substr(0, kMaxShown)) {
-    const auto byte = static_cast<unsigned char>(c);
-    text += byte >= 0x20 && byte < 0x7f ? std::string(1, c) : fmt::format("\\x{:02x}", byte);
-  }
-  return symbol.size() > kMaxShown ? text + "…" : text;
 }
 
 }  // namespace
@@ -147,7 +139,7 @@ std::optional<Fault> tokenize(std::string_view text, std::vector<uint8_t>& token
       const std::optional<uint8_t> token = token_of(symbol);
       if (!token) {
         return Fault{at, fmt::format("expected a digit, `[MIN`, `[MAX`, `[MED`, `[SM`, `]`, `(` or `)`, found `{}`",
-                                     shown(symbol))};
+                                     printable(symbol, kMaxShownBytes))};
       }
       tokens.push_back(*token);
       positions.push_back(static_cast<uint32_t>(at));

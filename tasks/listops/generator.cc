@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstring>
 #include <numeric>
 #include <unordered_map>
@@ -13,6 +12,7 @@
 #include "engine/errors.h"
 #include "tasks/listops/expression.h"
 #include "tasks/parallel.h"
+#include "tasks/parameters.h"
 
 namespace lra::tasks::listops {
 namespace {
@@ -23,16 +23,6 @@ constexpr int64_t kMaxLengthLimit = 65536;
 constexpr int64_t kBlockCandidates = 1024;        // drawn by one thread at a time
 constexpr int64_t kMaxRoundBlocks = 64;           // between two looks at what was accepted
 constexpr int64_t kHopelessCandidates = 1 << 23;  // in a row without a new expression
-
-int64_t parse_number(const std::string& key, const std::string& text, int64_t low, int64_t high) {
-  int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) {
-    throw UsageError(fmt::format("{}={} is not a whole number between {} and {}", key, text, low, high),
-                     fmt::format("for example --set {}={}", key, std::clamp<int64_t>(10, low, high)));
-  }
-  return value;
-}
 
 /// Mixes eight tokens at a time. Only distinguishes expressions within one run: never stored.
 uint64_t hash_of(std::span<const uint8_t> tokens) {
@@ -80,21 +70,14 @@ Block draw_block(const GeneratorParameters& parameters, uint64_t seed, int64_t f
 }  // namespace
 
 GeneratorParameters parse_parameters(const ParameterTexts& texts) {
-  GeneratorParameters parameters;
-  for (const auto& [key, text] : texts) {
-    if (key == "task.min_length") {
-      parameters.min_length = parse_number(key, text, 0, kMaxLengthLimit);
-    } else if (key == "task.max_length") {
-      parameters.max_length = parse_number(key, text, 2, kMaxLengthLimit);
-    } else if (key == "task.max_depth") {
-      parameters.max_depth = parse_number(key, text, 1, kMaxDepthLimit);
-    } else if (key == "task.max_args") {
-      parameters.max_args = parse_number(key, text, 2, kMaxArgsLimit);
-    } else {
-      throw UsageError(fmt::format("listops has no parameter `{}`", key),
-                       suggest(key, {"task.min_length", "task.max_length", "task.max_depth", "task.max_args"}));
-    }
-  }
+  const Parameters set("listops", texts, {"min_length", "max_length", "max_depth", "max_args"});
+  const GeneratorParameters official;
+  const GeneratorParameters parameters{
+      .min_length = set.integer("min_length", official.min_length, 0, kMaxLengthLimit),
+      .max_length = set.integer("max_length", official.max_length, 2, kMaxLengthLimit),
+      .max_depth = set.integer("max_depth", official.max_depth, 1, kMaxDepthLimit),
+      .max_args = set.integer("max_args", official.max_args, 2, kMaxArgsLimit),
+  };
   if (parameters.min_length + 1 >= parameters.max_length) {
     throw UsageError(fmt::format("no length is greater than task.min_length={} and smaller than task.max_length={}",
                                  parameters.min_length, parameters.max_length),
@@ -104,15 +87,8 @@ GeneratorParameters parse_parameters(const ParameterTexts& texts) {
 }
 
 int64_t parse_max_length(const ParameterTexts& texts) {
-  int64_t max_length = GeneratorParameters{}.max_length;
-  for (const auto& [key, text] : texts) {
-    if (key != "task.max_length") {
-      throw UsageError(fmt::format("an import of listops has no parameter `{}`", key),
-                       suggest(key, {"task.max_length"}));
-    }
-    max_length = parse_number(key, text, 2, kMaxLengthLimit);
-  }
-  return max_length;
+  return Parameters("an import of listops", texts, {"max_length"})
+      .integer("max_length", GeneratorParameters{}.max_length, 2, kMaxLengthLimit);
 }
 
 bool draw_expression(const GeneratorParameters& parameters, PhiloxStream& random, std::vector<uint8_t>& tokens) {

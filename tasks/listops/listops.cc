@@ -7,14 +7,16 @@
 
 #include "engine/errors.h"
 #include "engine/io/file.h"
-#include "engine/io/sha256.h"
 #include "tasks/dataset.h"
 #include "tasks/dataset_writer.h"
 #include "tasks/listops/expression.h"
 #include "tasks/listops/generator.h"
 #include "tasks/listops/loader.h"
+#include "tasks/majority.h"
+#include "tasks/new_manifest.h"
 #include "tasks/parallel.h"
 #include "tasks/registry.h"
+#include "tasks/source.h"
 
 namespace lra::tasks {
 namespace {
@@ -48,17 +50,6 @@ void check_sizes(const SplitSizes& examples, const listops::GeneratorParameters&
                                     examples.total(), least_bytes, memory_bytes),
                         "ask for fewer examples");
   }
-}
-
-/// What is said of a dataset before its rows are known.
-Manifest new_manifest(const TaskFacts& facts, const char* kind) {
-  Manifest manifest;
-  manifest.task = facts.name;
-  manifest.source.kind = kind;
-  manifest.vocabulary = facts.vocabulary;
-  manifest.num_classes = facts.num_classes;
-  manifest.nominal_length = facts.nominal_length;
-  return manifest;
 }
 
 class ListOps : public Task {
@@ -107,29 +98,27 @@ class ListOps : public Task {
   void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
     const int64_t max_length = listops::parse_max_length(options.parameters);
     refuse_existing_dataset(data_dir, facts_.name, options.force);
-    const fs::path from = listops::find_official_directory(options.from);
+    std::vector<std::string> names;
+    for (const SplitName name : kSplitNames) names.emplace_back(listops::official_file(name));
+    const Source source(options.from, options.note, progress);
+    const SourceTree tree = source.find(files_pattern("the official files of ListOps", names));
     Manifest manifest = new_manifest(facts_, "import");
     manifest.nominal_length = max_length;
-    uint64_t total_bytes = 0;
-    for (const SplitName name : kSplitNames) {
-      const fs::path path = from / listops::official_file(name);
-      total_bytes += fs::file_size(path);
-      manifest.source.file_sha256[path.filename().string()] = io::sha256_file(path);
-    }
     DatasetWriter writer(data_dir, std::move(manifest), options.force);
-    uint64_t earlier_bytes = 0;
-    for (const SplitName name : kSplitNames) {
-      const fs::path path = from / listops::official_file(name);
-      const auto add = [&](std::span<const uint8_t> tokens, int target, uint64_t read_bytes) {
-        writer.add_sequence(name, tokens);
-        writer.add_label(name, target);
-        if (progress) progress(earlier_bytes + read_bytes, total_bytes);
-      };
-      listops::read_official_file(path, max_length, add);
-      earlier_bytes += fs::file_size(path);
-    }
+    source.read(tree, [&](size_t file, ByteStream& bytes) {
+      HashedStream hashed(bytes);
+      const auto split = std::find(names.begin(), names.end(), tree.files[file]) - names.begin();
+      const SplitName name = kSplitNames[static_cast<size_t>(split)];
+      listops::read_official_file(hashed, source.shown(tree, file), max_length,
+                                  [&](std::span<const uint8_t> tokens, int target) {
+                                    writer.add_sequence(name, tokens);
+                                    writer.add_label(name, target);
+                                  });
+      writer.manifest().source.file_sha256[tree.files[file]] = hashed.sha256();
+    });
     if (writer.manifest().examples.total() == 0) {
-      throw DataError(fmt::format("the files in `{}` hold no examples", from.string()), "unpack the archive again");
+      throw DataError(fmt::format("the files in `{}` hold no examples", options.from.string()),
+                      "unpack the archive again");
     }
     writer.finish();
   }
@@ -144,21 +133,15 @@ class ListOps : public Task {
       ++all[label];
       ++by_root[root(dataset.train(), i)][label];
     }
-    const auto best = [](const Counts& counts) {
-      return static_cast<int>(std::max_element(counts.begin(), counts.end()) - counts.begin());
-    };
-    int64_t majority_correct = 0;
-    int64_t root_correct = 0;
+    int64_t correct = 0;
     for (int64_t i = 0; i < dataset.test().size(); ++i) {
-      const Counts& counts = by_root[root(dataset.test(), i)];
-      const bool is_known = std::any_of(counts.begin(), counts.end(), [](int64_t count) { return count > 0; });
-      majority_correct += dataset.test().label(i) == best(all) ? 1 : 0;
-      root_correct += dataset.test().label(i) == best(is_known ? counts : all) ? 1 : 0;
+      const Counts& of_root = by_root[root(dataset.test(), i)];
+      const bool is_known = std::any_of(of_root.begin(), of_root.end(), [](int64_t count) { return count > 0; });
+      const Counts& counts = is_known ? of_root : all;
+      correct += dataset.test().label(i) == std::max_element(counts.begin(), counts.end()) - counts.begin() ? 1 : 0;
     }
-    const auto examples = static_cast<double>(dataset.test().size());
-    return {{"majority", static_cast<double>(majority_correct) / examples,
-             fmt::format("always answers {}, the most frequent label of the train split", best(all))},
-            {"root_operator", static_cast<double>(root_correct) / examples,
+    return {majority_baseline(dataset),
+            {"root_operator", static_cast<double>(correct) / static_cast<double>(dataset.test().size()),
              "answers the most frequent label of the train split for the outermost operator"}};
   }
 

@@ -14,6 +14,7 @@
 #include "tasks/listops/loader.h"
 #include "tasks/registry.h"
 #include "tasks/summary.h"
+#include "tests/tasks/archive_builder.h"
 #include "tests/temporary_directory.h"
 
 namespace lra::tasks {
@@ -169,6 +170,25 @@ TEST(ListOpsTest, ExportedTextImportsToTheSameExamples) {
   fs::create_directory(directory / "again");
   export_official(imported, directory / "again");
   EXPECT_EQ(read_bytes(directory / "again/basic_train.tsv"), read_bytes(directory / "official/basic_train.tsv"));
+}
+
+TEST(ListOpsTest, AnArchiveOfTheReleaseImportsToTheSameDataset) {
+  const TemporaryDirectory directory;
+  const Dataset generated = generate(directory / "a");
+  const fs::path inner = directory / "release/lra_release/lra_release/listops-1000";
+  fs::create_directories(inner);
+  export_official(generated, inner);
+  const fs::path outer = directory / "release/lra_release/listops-1000";  // an older copy that must not be read
+  fs::create_directories(outer);
+  for (const SplitName name : kSplitNames) write_bytes(outer / listops::official_file(name), "older");
+  testing::write_archive_of(directory / "lra_release.gz", directory / "release");
+  std::vector<std::string> notes;
+  const auto note = [&](const std::string& text) { notes.push_back(text); };
+  listops_task().import({.from = directory / "lra_release.gz", .note = note}, directory / "b", {});
+  EXPECT_THAT(notes, ::testing::ElementsAre(HasSubstr("two copies")));
+  listops_task().import({.from = directory / "release"}, directory / "c", {});
+  EXPECT_EQ(all_bytes(Dataset::open(directory / "b", "listops")), all_bytes(Dataset::open(directory / "c", "listops")));
+  EXPECT_EQ(Dataset::open(directory / "b", "listops").manifest().dataset_sha256, generated.manifest().dataset_sha256);
 }
 
 TEST(ListOpsTest, BrokenImportLeavesTheEarlierDataset) {

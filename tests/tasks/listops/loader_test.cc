@@ -25,10 +25,9 @@ struct Row {
 };
 
 std::vector<Row> rows_of(const std::string& text, int64_t max_length = 2000) {
-  const TemporaryDirectory directory;
-  write_bytes(directory / "basic_val.tsv", text);
   std::vector<Row> rows;
-  read_official_file(directory / "basic_val.tsv", max_length, [&](auto tokens, int target, uint64_t) {
+  MemoryStream bytes(text);
+  read_official_file(bytes, "dir/basic_val.tsv", max_length, [&](auto tokens, int target) {
     rows.push_back({{tokens.begin(), tokens.end()}, target});
   });
   return rows;
@@ -89,31 +88,6 @@ TEST(LoaderTest, ExpressionsThatWouldBeCutAreRefused) {
   const std::string text = "Source\tTarget\n[MAX 1 2 ]\t2\n";
   EXPECT_EQ(rows_of(text, 5).size(), 1U);
   EXPECT_THAT(error_of(text, 4), HasSubstr("has 4 tokens, expected fewer than 4"));
-}
-
-TEST(FindOfficialDirectoryTest, AcceptsEveryLayoutOfTheArchiveAndPrefersTheInnerCopy) {
-  const TemporaryDirectory root;
-  const auto fill = [](const fs::path& directory) {
-    fs::create_directories(directory);
-    for (const SplitName name : kSplitNames) write_bytes(directory / official_file(name), "");
-  };
-  const fs::path outer = root / "lra_release" / "listops-1000";
-  const fs::path inner = root / "lra_release" / "lra_release" / "listops-1000";
-  fill(outer);
-  EXPECT_EQ(find_official_directory(root.path()), outer);
-  fill(inner);
-  EXPECT_EQ(find_official_directory(root.path()), inner);
-  EXPECT_EQ(find_official_directory(root / "lra_release"), inner);
-  EXPECT_EQ(find_official_directory(root / "lra_release" / "lra_release"), inner);
-  EXPECT_EQ(find_official_directory(outer), outer);
-}
-
-TEST(FindOfficialDirectoryTest, NamesTheMissingFiles) {
-  const TemporaryDirectory root;
-  write_bytes(root / "basic_train.tsv", "");
-  const auto error = thrown_by<DataError>([&] { find_official_directory(root.path()); });
-  EXPECT_THAT(error.what(), HasSubstr("lacks basic_val.tsv basic_test.tsv"));
-  EXPECT_THAT(thrown_by<DataError>([&] { find_official_directory(root / "no"); }).what(), HasSubstr("does not exist"));
 }
 
 }  // namespace

@@ -1,0 +1,64 @@
+// The members of an archive (.tar, compressed or not; .zip), one after the other, without unpacking it.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tasks/byte_stream.h"
+#include "tasks/gzip_file.h"
+
+struct archive;  // of libarchive, whose headers stay in archive_file.cc
+
+namespace lra::tasks {
+
+/// Whether a regular file begins as gzip, xz, bzip2, zstd, zip or tar files do. Its name does not matter.
+bool is_archive(const std::filesystem::path& path);
+
+struct ArchiveMember {
+  std::string path;         // as stored, without a leading "./"
+  bool is_regular = false;  // not a directory, link or device
+  bool is_safe = false;     // a relative path without "..", of a sensible length
+};
+
+/// Reads an archive from its start to its end. Memory does not depend on what the archive claims (a decoder of xz may
+/// take up to 1 GiB, its own limit). Throws: DataError naming the archive where it is damaged or truncated, or expands
+/// as no collection of data does.
+class ArchiveFile final : public ByteStream {
+ public:
+  explicit ArchiveFile(const std::filesystem::path& path);
+
+  /// Goes to the next member, which member() then tells. False at the end, where checksums have been compared.
+  bool next();
+  const ArchiveMember& member() const { return member_; }
+
+  /// Bytes of the member.
+  size_t read(std::span<std::byte> buffer) override;
+
+  /// How far the archive's file has been read.
+  uint64_t position_bytes() const;
+
+ private:
+  struct Deleter {
+    void operator()(archive* handle) const;
+  };
+
+  static long feed(archive* handle, void* self, const void** piece);  // NOLINT(google-runtime-int): la_ssize_t
+  void check(int status) const;
+  void check_expansion() const;
+  [[noreturn]] void fail(const std::string& what) const;
+
+  std::filesystem::path path_;
+  std::unique_ptr<GzipFile> gzip_;  // feeds libarchive when the file is gzip
+  std::vector<std::byte> piece_;
+  std::exception_ptr feeding_failure_;
+  std::unique_ptr<archive, Deleter> handle_;
+  ArchiveMember member_;
+  bool is_in_member_ = false;
+  uint64_t read_bytes_ = 0;
+};
+
+}  // namespace lra::tasks

@@ -1,0 +1,35 @@
+// Reads the parameters of a task, `--set task.<name>=<value>`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tasks/task.h"
+
+namespace lra::tasks {
+
+/// What a user set, checked against what there is. Names are without "task.".
+class Parameters {
+ public:
+  /// `of` names who has the parameters, for messages: "an import of listops".
+  /// Throws: UsageError for a key that is none of `known`, with near matches.
+  Parameters(std::string of, ParameterTexts texts, const std::vector<std::string>& known);
+
+  /// Throws: UsageError for what is not a whole number between `low` and `high`.
+  int64_t integer(const std::string& name, int64_t otherwise, int64_t low, int64_t high) const;
+
+  /// Throws: UsageError for what is not one of `choices`; the first is the default.
+  std::string choice(const std::string& name, const std::vector<std::string>& choices) const;
+
+  /// One line of text. Throws: UsageError for an empty or overlong one, or for control characters.
+  std::string text(const std::string& name, const std::string& otherwise) const;
+
+ private:
+  const std::string* find(const std::string& name) const;
+
+  std::string of_;
+  ParameterTexts texts_;
+};
+
+}  // namespace lra::tasks
