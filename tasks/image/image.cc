@@ -1,0 +1,75 @@
+// The task Image: CIFAR-10 in gray, pixel by pixel.
+#include "tasks/dataset.h"
+#include "tasks/dataset_writer.h"
+#include "tasks/image/cifar.h"
+#include "tasks/linear_probe.h"
+#include "tasks/majority.h"
+#include "tasks/new_manifest.h"
+#include "tasks/parameters.h"
+#include "tasks/pixels.h"
+#include "tasks/registry.h"
+#include "tasks/spool.h"
+
+namespace lra::tasks {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Image : public Task {
+ public:
+  Image() {
+    facts_.name = "image";
+    facts_.full_name = "Image (CIFAR-10)";
+    facts_.citation =
+        "Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; in gray, pixel by pixel, in Tay et "
+        "al., Long Range Arena, ICLR 2021";
+    facts_.num_classes = image::kClasses;
+    facts_.vocabulary = pixel_vocabulary();
+    facts_.nominal_length = image::kPixels;
+    facts_.default_examples = {.train = 50'000, .validation = 0, .test = 10'000};
+    facts_.paper_validation = ValidationSource::train_tail;
+    // Source: state-spaces/s4, the normalisation of gray CIFAR-10.
+    facts_.image = ImageFacts{.height = image::kSide, .width = image::kSide, .mean = 122.6 / 255, .stddev = 61.0 / 255};
+  }
+
+  const TaskFacts& facts() const override { return facts_; }
+
+  void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
+    const Parameters set("an import of image", options.parameters, {"grayscale"});
+    const std::string grayscale = set.choice("grayscale", grayscale_choices());
+    refuse_existing_dataset(data_dir, facts_.name, options.force);
+    const Source source(options.from, options.note, progress);
+    const SourceTree tree = source.find(image::cifar_pattern());
+    Manifest manifest = new_manifest(facts_, "import");
+    manifest.parameters["grayscale"] = grayscale;
+    manifest.class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+    DatasetWriter writer(data_dir, std::move(manifest), options.force);
+    Spool spool(data_dir);
+    source.read(tree, [&](size_t file, ByteStream& bytes) {
+      const image::BatchPlace place = image::batch_place(tree.files[file]);
+      uint64_t key = place.batch << 32;
+      HashedStream hashed(bytes);
+      image::read_batch(hashed, source.shown(tree, file), grayscale_named(grayscale),
+                        [&](std::span<const uint8_t, image::kPixels> gray, int label) {
+                          spool.add(place.split, key++, gray, label);
+                        });
+      writer.manifest().source.file_sha256[tree.files[file]] = hashed.sha256();
+    });
+    spool.write_to(writer);
+    note_unusual_sizes(facts_, writer.manifest(), options.note);
+    writer.finish();
+  }
+
+  std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
+    if (dataset.train().size() == 0 || dataset.test().size() == 0) return {};
+    return {majority_baseline(dataset), token_histogram_baseline(dataset, "pixel_histogram")};
+  }
+
+ private:
+  TaskFacts facts_;
+};
+
+const TaskRegistration kRegistration(std::make_unique<Image>());
+
+}  // namespace
+}  // namespace lra::tasks
