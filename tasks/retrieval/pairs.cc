@@ -1,0 +1,39 @@
+#include "tasks/retrieval/pairs.h"
+
+#include <fmt/format.h>
+
+#include "engine/errors.h"
+#include "tasks/tsv.h"
+
+namespace lra::tasks::retrieval {
+
+const char* official_file(SplitName split) {
+  switch (split) {
+    case SplitName::kTrain:
+      return "new_aan_pairs.train.tsv";
+    case SplitName::kValidation:
+      return "new_aan_pairs.eval.tsv";
+    case SplitName::kTest:
+      return "new_aan_pairs.test.tsv";
+  }
+  LRA_CHECK(false, "unknown SplitName");
+}
+
+void read_pairs(ByteStream& bytes, const std::string& path, int64_t max_bytes,
+                const std::function<void(const Pair&)>& pair) {
+  enum Column : size_t { kLabel, kFirstId, kSecondId, kFirst, kSecond };
+  constexpr uint64_t kShownBytes = 24;  // of a label that is none
+  const auto kept = static_cast<uint64_t>(max_bytes);
+  TsvReader rows(bytes, path, {{"label", kShownBytes}, {"id1", 0}, {"id2", 0}, {"text1", kept}, {"text2", kept}},
+                 TsvReader::LastColumn::kEndsAtTab,
+                 "a row is: label, id1, id2, text1, text2, with tabs between them; unpack the archive again");
+  while (rows.next()) {
+    const std::string_view label = rows.field(kLabel);
+    if (label != "0.0" && label != "1.0") {
+      rows.fail(kLabel, 0, fmt::format("expected the label 0.0 or 1.0, found `{}`", printable(label)));
+    }
+    pair({label == "1.0" ? 1 : 0, rows.field(kFirst), rows.field(kSecond)});
+  }
+}
+
+}  // namespace lra::tasks::retrieval
