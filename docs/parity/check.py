@@ -31,6 +31,7 @@ def arguments():
     parser.add_argument("--attention", type=words, default=["softmax", "linear", "cosformer"])
     parser.add_argument("--task", default="listops")
     parser.add_argument("--length", type=int, default=500)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as `lra train` takes it")
     parser.add_argument("--run", type=Path, help="a run directory of yours instead: the weights of its checkpoint")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="where the outcome goes")
@@ -54,10 +55,10 @@ def main():
 
         def check(lra, run, preset, attention, length, directory):
             lengths = [max(1, round(part * length)) for part in PARTS]
-            batch = parity.write_batch(directory, lengths, length, lra.vocab_size, lra.num_classes)
+            batch = parity.write_batch(directory, lengths, length, lra.vocab_size, lra.num_classes, lra.inputs)
             for dtype in ("f32", "f64"):
                 found = parity.compare(lra, peer, run, {}, dtype, batch, directory, masked=True)
-                outcome.append({"preset": preset, "attention": attention, "length": length, "dtype": dtype, **found})
+                outcome.append({"task": lra.task, "preset": preset, "attention": attention, "length": length, "dtype": dtype, **found})
                 print(
                     f"{preset:<6} {attention:<10} {dtype}  logits {found['logits']:.1e}  "
                     f"gradients {found['gradients']:.1e} ({found['tensor']})",
@@ -75,7 +76,9 @@ def main():
                 directory.mkdir()
                 lra = Lra(flags.lra, flags.task, preset, flags.threads, directory)
                 for attention in flags.attention:
-                    check(lra, lra.run(attention, flags.length), preset, attention, flags.length, directory)
+                    settings = [part for setting in flags.set for part in ("--set", setting)]
+                    run = lra.run(attention, flags.length, settings)
+                    check(lra, run, preset, attention, flags.length, directory)
         except parity.Disagreement as disagreement:
             raise SystemExit(f"check.py: {disagreement}") from None
         finally:

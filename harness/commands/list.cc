@@ -67,6 +67,11 @@ void list_tasks(bool json) {
                    {"nominal_length", facts.nominal_length},
                    {"inputs_per_example", facts.inputs_per_example},
                    {"supports_generate", facts.supports_generate},
+                   {"image", facts.image ? ordered_json{{"height", facts.image->height},
+                                                        {"width", facts.image->width},
+                                                        {"mean", facts.image->mean},
+                                                        {"stddev", facts.image->stddev}}
+                                         : ordered_json()},
                    {"examples", {{"train", sizes.train}, {"validation", sizes.validation}, {"test", sizes.test}}}});
     std::string name = facts.name;
     if (!facts.aliases.empty()) name += fmt::format(" ({})", fmt::join(facts.aliases, ", "));

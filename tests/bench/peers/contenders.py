@@ -63,7 +63,7 @@ class Peer:
         """The model with the run's weights."""
         # fmt: off
         self.ask("load", config=str(run.config), weights=str(run.weights), vocab_size=lra.vocab_size,
-                 num_classes=lra.num_classes, dtype=dtype, settings=settings)
+                 num_classes=lra.num_classes, inputs=lra.inputs, pixels=lra.pixels, dtype=dtype, settings=settings)
         # fmt: on
 
     def prepare(self, case, lra):

@@ -35,7 +35,9 @@ class JaxPeer:
             "threads": self.threads,
         }
 
-    def load(self, config, weights, vocab_size, num_classes, dtype, settings):
+    def load(self, config, weights, vocab_size, num_classes, inputs, pixels, dtype, settings):
+        if inputs != 1 or config["model"]["input"] != "tokens" or config["model"]["pooling"] == "mean_padded":
+            raise ValueError("this peer classifies one sequence of tokens")
         if dtype != "f32":
             raise ValueError("this peer runs in f32 only")
         jax.clear_caches()

@@ -11,12 +11,15 @@ class Disagreement(Exception):
     pass
 
 
-def write_batch(directory, lengths, n, vocab_size, num_classes, seed=1):
-    """Random tokens of the given lengths, padded with 0 to n, and labels. Returns the two files."""
+def write_batch(directory, lengths, n, vocab_size, num_classes, inputs=1, seed=1):
+    """Random tokens of the given lengths, padded with 0 to n, and labels. Of pairs, the second sequences have the
+    lengths in the opposite order. Returns the two files."""
     draw = np.random.default_rng(seed)
-    tokens = draw.integers(1, vocab_size, (len(lengths), n)).astype(np.int32)
-    for row, length in zip(tokens, lengths):
-        row[length:] = 0
+    tokens = draw.integers(1, vocab_size, (len(lengths), inputs, n)).astype(np.int32)
+    for i, (first, last) in enumerate(zip(lengths, reversed(lengths))):
+        for sequence, length in zip(tokens[i], (first, last)):
+            sequence[length:] = 0
+    tokens = tokens if inputs > 1 else tokens[:, 0]
     np.save(directory / "tokens.npy", tokens)
     np.save(directory / "labels.npy", draw.integers(0, num_classes, len(lengths)).astype(np.int32))
     return directory / "tokens.npy", directory / "labels.npy"

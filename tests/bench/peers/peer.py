@@ -2,7 +2,8 @@
 standard input and answers each with one line.
 
 {"do": "versions"}
-{"do": "load", "config": FILE, "weights": FILE, "vocab_size", "num_classes", "dtype", "settings"}
+{"do": "load", "config": FILE, "weights": FILE, "vocab_size", "num_classes", "inputs", "pixels", "dtype",
+ "settings"}
 {"do": "run", "input": tokens.npy, "labels": y.npy | null, "masked": bool, "logits": FILE, "gradients": FILE | null}
 {"do": "prepare", "mode": "train" | "infer", "batch", "length", "vocab_size", "num_classes", "seed"}
 {"do": "time", "warmup", "steps"} -> {"samples_ms": [...]}

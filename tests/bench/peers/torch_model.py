@@ -100,15 +100,32 @@ def sinusoids(rows, d):
     return np.where(j % 2 == 0, np.sin(angle), np.cos(angle))
 
 
-class Classifier(nn.Module):
-    """The classifier of one run's config.json. Without dropout: it is for comparing."""
+class Pixels(nn.Module):
+    """A linear layer of (v / 255 - mean) / stddev."""
 
-    def __init__(self, config, vocab_size, num_classes):
+    def __init__(self, pixels, d):
+        super().__init__()
+        self.mean, self.stddev = pixels["mean"], pixels["stddev"]
+        self.weight, self.bias = nn.Parameter(torch.zeros(1, d)), nn.Parameter(torch.zeros(d))
+
+    def forward(self, tokens):
+        values = (tokens.to(self.weight.dtype) / 255 - self.mean) / self.stddev
+        return values[..., None] * self.weight[0] + self.bias
+
+
+class Classifier(nn.Module):
+    """The classifier of one run's config.json. Without dropout: it is for comparing. `inputs`: sequences of an example;
+    `pixels`: how pixels become numbers, where they do."""
+
+    def __init__(self, config, vocab_size, num_classes, inputs=1, pixels=None):
         super().__init__()
         m = config["model"]
         d, self.pooling, self.nominal_length = m["d_model"], m["pooling"], m["nominal_length"]
         rows = self.nominal_length + (1 if self.pooling == "cls" else 0)
-        self.embedding = nn.ModuleDict({"tokens": nn.Embedding(m["vocab_rows"] or vocab_size, d)})
+        if m["input"] == "real":
+            self.embedding = nn.ModuleDict({"pixels": Pixels(pixels, d)})
+        else:
+            self.embedding = nn.ModuleDict({"tokens": nn.Embedding(m["vocab_rows"] or vocab_size, d)})
         if m["positions"] == "learned":
             self.embedding["positions"] = nn.Embedding(rows, d)
         else:
@@ -117,12 +134,30 @@ class Classifier(nn.Module):
             self.embedding.register_parameter("cls", nn.Parameter(torch.zeros(1, d)))
         layers = nn.ModuleList(EncoderLayer(config, rows) for _ in range(m["layers"]))
         self.encoder = nn.ModuleDict({"layers": layers, "norm": nn.LayerNorm(d, eps=m["layer_norm_epsilon"])})
-        hidden = m["d_classifier"]
-        self.classifier = nn.ModuleDict({"hidden": nn.Linear(d, hidden), "out": nn.Linear(hidden, num_classes)})
+        self.pair_features = m["pair_features"] if inputs == 2 else None
+        width = d * {None: 1, "concat": 2, "nli": 4}[self.pair_features]
+        layers = {}
+        for name, hidden in zip(("hidden", "hidden2"), (m["d_classifier"], m["d_classifier"] // 2)):
+            if name == "hidden" or m["classifier_layers"] == 2:
+                layers[name], width = nn.Linear(width, hidden), hidden
+        self.classifier = nn.ModuleDict({**layers, "out": nn.Linear(width, num_classes)})
 
     def forward(self, tokens, mask=None):
-        """tokens: [b, n]; mask: [b, n], 1 = real token, None when all are. Returns logits [b, classes]."""
-        x = self.embedding["tokens"](tokens)
+        """tokens: [b, n], of pairs [b, 2, n]; mask likewise, 1 = real token, None when all are. Returns logits
+        [b, classes]."""
+        if self.pair_features is None:
+            x = self.encode(tokens, mask)
+        else:
+            a, b = (self.encode(tokens[:, i], None if mask is None else mask[:, i]) for i in (0, 1))
+            x = torch.cat([a, b] if self.pair_features == "concat" else [a, b, a * b, a - b], -1)
+        for name in ("hidden", "hidden2"):
+            if name in self.classifier:
+                x = F.relu(self.classifier[name](x))
+        return self.classifier["out"](x)
+
+    def encode(self, tokens, mask):
+        """[b, n] -> pooled [b, d]."""
+        x = self.embedding["pixels" if "pixels" in self.embedding else "tokens"](tokens)
         if self.pooling == "cls":
             x = torch.cat([self.embedding.cls.expand(x.shape[0], 1, -1), x], 1)
             mask = None if mask is None else torch.cat([mask[:, :1], mask], 1)
@@ -130,13 +165,13 @@ class Classifier(nn.Module):
         x = x + (self.embedding["positions"].weight[:n] if "positions" in self.embedding else self.sinusoids[:n])
         for layer in self.encoder["layers"]:
             x = layer(x, mask)
-        x = self.encoder["norm"](x)
-        hidden = F.relu(self.classifier["hidden"](self.pool(x, mask)))
-        return self.classifier["out"](hidden)
+        return self.pool(self.encoder["norm"](x), mask)
 
     def pool(self, x, mask):
         if self.pooling == "cls":
             return x[:, 0]
+        if self.pooling == "mean_padded":
+            return x.sum(1) / self.nominal_length
         total = x.sum(1) if mask is None else (mask[:, None, :] @ x).squeeze(1)
         if self.pooling == "mean_nominal":
             return total / self.nominal_length

@@ -35,11 +35,11 @@ class TorchPeer:
             "threads": torch.get_num_threads(),
         }
 
-    def load(self, config, weights, vocab_size, num_classes, dtype, settings):
+    def load(self, config, weights, vocab_size, num_classes, inputs, pixels, dtype, settings):
         torch._dynamo.reset()
         torch._inductor.config.freezing = bool(settings.get("freezing"))
         self.settings, self.dtype = settings, DTYPES[dtype]
-        self.model = Classifier(config, vocab_size, num_classes).to(self.dtype)
+        self.model = Classifier(config, vocab_size, num_classes, inputs, pixels).to(self.dtype)
         self.model.load(weights)
         self.forward, self.loss = self.model, self.summed_loss
         if mode := settings.get("compile"):
