@@ -65,6 +65,10 @@ class Image : public Task {
     return {majority_baseline(dataset), token_histogram_baseline(dataset, "pixel_histogram")};
   }
 
+  void export_images(const Split& split, const fs::path& directory, const ProgressFn& progress) const override {
+    export_gray_images(split, image::kSide, image::kSide, directory, progress);
+  }
+
  private:
   TaskFacts facts_;
 };
