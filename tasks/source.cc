@@ -116,6 +116,8 @@ TreePattern files_pattern(std::string what, std::vector<std::string> names) {
   return pattern;
 }
 
+std::string name_of(const fs::path& from) { return printable((from / "").parent_path().filename().string()); }
+
 Source::Source(fs::path from, NoteFn note, ProgressFn progress)
     : from_(std::move(from)), note_(std::move(note)), progress_(std::move(progress)) {
   std::error_code error;

@@ -33,6 +33,9 @@ struct TreePattern {
 /// A pattern for a tree of exactly these files, in one directory.
 TreePattern files_pattern(std::string what, std::vector<std::string> names);
 
+/// The last name of a path, as it can stand in a manifest: "pets" of "data/pets/".
+std::string name_of(const std::filesystem::path& from);
+
 struct SourceTree {
   std::string root;                // path below --from, empty or ending in '/'
   std::vector<std::string> files;  // paths below the root, sorted

@@ -1,0 +1,172 @@
+// The task custom_images: users' own labelled images, in gray, pixel by pixel. Classes and size come from the data.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "engine/errors.h"
+#include "tasks/class_names.h"
+#include "tasks/custom/image_paths.h"
+#include "tasks/dataset.h"
+#include "tasks/dataset_writer.h"
+#include "tasks/grayscale.h"
+#include "tasks/jpeg.h"
+#include "tasks/linear_probe.h"
+#include "tasks/majority.h"
+#include "tasks/new_manifest.h"
+#include "tasks/parameters.h"
+#include "tasks/pixels.h"
+#include "tasks/png.h"
+#include "tasks/registry.h"
+#include "tasks/seeded_split.h"
+#include "tasks/source.h"
+#include "tasks/spool.h"
+
+namespace lra::tasks {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMaxSide = 4096;  // so that a sequence has no more tokens than a manifest can say
+constexpr uint64_t kMaxFileBytes = uint64_t{128} << 20;  // more than such an image takes without compression
+
+struct GrayImage {
+  int height = 0;
+  int width = 0;
+  std::vector<uint8_t> pixels;  // [height, width]
+};
+
+GrayImage decode_gray(std::string_view file, const std::string& name, Grayscale how) {
+  const auto bytes = std::as_bytes(std::span(file.data(), file.size()));
+  GrayImage image;
+  std::vector<uint8_t> colors;
+  if (is_jpeg(bytes)) {
+    JpegImage decoded = decode_jpeg(bytes, name, kMaxSide);
+    image = {decoded.height, decoded.width, {}};
+    colors = std::move(decoded.pixels);
+  } else {
+    PngImage decoded = decode_png(bytes, PngColor::kRgb, name, kMaxSide);
+    image = {decoded.height, decoded.width, {}};
+    colors = std::move(decoded.pixels);
+  }
+  image.pixels.reserve(colors.size() / 3);
+  for (size_t i = 0; i < colors.size(); i += 3) {
+    image.pixels.push_back(to_gray(how, colors[i], colors[i + 1], colors[i + 2]));
+  }
+  return image;
+}
+
+/// The splits and classes of a tree.
+struct Layout {
+  bool has_splits = false;
+  bool has_validation = false;
+  ClassNames classes = {};
+};
+
+Layout layout_of(const Source& source, const SourceTree& tree) {
+  Layout layout;
+  std::set<std::optional<SplitName>> splits;
+  for (size_t i = 0; i < tree.files.size(); ++i) {
+    const custom::ImagePath path = custom::parse_image_path(tree.files[i]).value();
+    splits.insert(path.split);
+    if (const std::string fault = layout.classes.add(path.label); !fault.empty()) {
+      throw DataError(fmt::format("`{}`: {}", source.shown(tree, i), fault), "rename the folder, it is the label");
+    }
+  }
+  layout.classes.finish();
+  layout.has_splits = !splits.contains(std::nullopt);
+  layout.has_validation = splits.contains(SplitName::kValidation);
+  if (layout.classes.names().size() < 2) {
+    throw DataError(fmt::format("`{}` has images of {} label; a task needs two or more", source.shown(tree, 0),
+                                layout.classes.names().size()),
+                    "put the images of each label into a folder of its name");
+  }
+  return layout;
+}
+
+/// Where a file belongs; `file` is its place in the sorted tree.
+SplitName split_of(const Layout& layout, const SourceTree& tree, size_t file, uint64_t seed) {
+  const SplitName drawn = seeded_split(seed, file);
+  if (!layout.has_splits) return drawn;
+  const SplitName stated = custom::parse_image_path(tree.files[file]).value().split.value();
+  const bool is_borrowed = stated == SplitName::kTrain && !layout.has_validation && drawn == SplitName::kValidation;
+  return is_borrowed ? SplitName::kValidation : stated;
+}
+
+class CustomImages : public Task {
+ public:
+  CustomImages() {
+    facts_.name = "custom_images";
+    facts_.full_name = "Labelled images of your own";
+    facts_.citation = "the user's data: a folder of PNG or JPEG images for each label";
+    facts_.vocabulary = pixel_vocabulary();
+    facts_.nominal_length = 1024;
+    facts_.image = ImageFacts{.height = 0, .width = 0, .mean = 0.5, .stddev = 0.5};
+  }
+
+  const TaskFacts& facts() const override { return facts_; }
+
+  void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
+    const Parameters set("an import of custom_images", options.parameters, {"grayscale", "source_name", "split_seed"});
+    const std::string grayscale = set.choice("grayscale", grayscale_choices());
+    const int64_t seed = set.integer("split_seed", kDefaultSplitSeed, 0, INT64_MAX);
+    const std::string source_name = set.text("source_name", name_of(options.from));
+    refuse_existing_dataset(data_dir, facts_.name, options.force);
+    const Source source(options.from, options.note, progress);
+    const SourceTree tree = source.find(custom::image_pattern());
+    const Layout layout = layout_of(source, tree);
+    Spool spool(data_dir);
+    GrayImage first;
+    std::string first_name;
+    source.read(tree, [&](size_t file, ByteStream& bytes) {
+      const std::string name = source.shown(tree, file);
+      GrayImage image = decode_gray(read_all(bytes, name, kMaxFileBytes), name, grayscale_named(grayscale));
+      if (first_name.empty()) {
+        first = {image.height, image.width, {}};
+        first_name = name;
+      }
+      if (image.height != first.height || image.width != first.width) {
+        throw DataError(fmt::format("`{}` has {} x {} pixels, `{}` has {} x {}", name, image.height, image.width,
+                                    first_name, first.height, first.width),
+                        "all images must have the same height and width; bring them to one size first");
+      }
+      const custom::ImagePath path = custom::parse_image_path(tree.files[file]).value();
+      spool.add(split_of(layout, tree, file, static_cast<uint64_t>(seed)), file, image.pixels,
+                layout.classes.label_of(path.label));
+    });
+
+    Manifest manifest = new_manifest(facts_, "import");
+    manifest.class_names = layout.classes.names();
+    manifest.num_classes = static_cast<int>(manifest.class_names.size());
+    manifest.nominal_length = int64_t{first.height} * first.width;
+    manifest.parameters = {{"grayscale", grayscale},
+                           {"height", int64_t{first.height}},
+                           {"width", int64_t{first.width}},
+                           {"source_name", source_name}};
+    if (!layout.has_validation) manifest.parameters["split_seed"] = seed;
+    DatasetWriter writer(data_dir, std::move(manifest), options.force);
+    spool.write_to(writer);
+    require_examples(writer.manifest(), options.from);
+    if (options.note && !layout.has_validation) {
+      options.note(layout.has_splits
+                       ? "no folder validation: of each ten training images one is for validation (task.split_seed)"
+                       : "no folders train and test: of each ten images one is for validation and one for testing "
+                         "(task.split_seed)");
+    }
+    writer.finish();
+  }
+
+  std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
+    if (dataset.train().size() == 0 || dataset.test().size() == 0) return {};
+    return {majority_baseline(dataset), token_histogram_baseline(dataset, "pixel_histogram")};
+  }
+
+ private:
+  TaskFacts facts_;
+};
+
+const TaskRegistration kRegistration(std::make_unique<CustomImages>());
+
+}  // namespace
+}  // namespace lra::tasks
