@@ -7,6 +7,7 @@ packages=(
   libdnnl-dev ocl-icd-opencl-dev # oneDNN; its CMake config asks for OpenCL
   libeigen3-dev nlohmann-json3-dev libcli11-dev libfmt-dev librandom123-dev libssl-dev
   libarchive-dev zlib1g-dev libjpeg-dev libpng-dev # archives and images of data sets
+  libcurl4-openssl-dev # lra data fetch
   libgtest-dev libgmock-dev libbenchmark-dev libvalijson-dev # tests and benchmarks
   clang-format # the formatting check
   clang-tidy-14 # scripts/check_tidy.sh
