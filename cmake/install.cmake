@@ -80,6 +80,7 @@ oneDNN kernels, and results that repeat to the bit on any number of threads.")
   set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
   set(CPACK_DEBIAN_PACKAGE_SECTION science)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+  set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates") # for `lra data fetch`
   set(CPACK_DEBIAN_PACKAGE_SUGGESTS "cmake, g++, libfmt-dev") # for plug-ins
   include(CPack)
 endif()

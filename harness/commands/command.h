@@ -24,4 +24,7 @@ void add_selftest_command(CLI::App& app, int& exit_code);
 void add_completions_command(CLI::App& app, int& exit_code);
 void add_man_command(CLI::App& app, int& exit_code);
 
+/// Adds the subcommand of `lra data` that downloads.
+void add_fetch_command(CLI::App& data, int& exit_code);
+
 }  // namespace lra::harness

@@ -1,4 +1,4 @@
-// `lra data`: generates, imports, verifies, describes and exports prepared datasets.
+// `lra data`: generates, imports, verifies, describes and exports prepared datasets. `lra data fetch` is in fetch.cc.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -13,6 +13,7 @@
 #include "engine/errors.h"
 #include "harness/commands/command.h"
 #include "harness/commands/options.h"
+#include "harness/fetch/fetch.h"
 #include "harness/progress.h"
 #include "harness/signals.h"
 #include "harness/terminal.h"
@@ -129,11 +130,22 @@ void run_generate(const DataFlags& flags) {
   print_dataset(flags, tasks::Dataset::open(data_dir, flags.task));
 }
 
+/// --from, else what `lra data fetch` has fetched. Throws: UsageError when that is not there.
+std::filesystem::path import_source(const DataFlags& flags, const tasks::Task& task,
+                                    const std::filesystem::path& data_dir) {
+  if (!flags.from.empty()) return flags.from;
+  std::filesystem::path fetched = require_fetched(task.facts().name, data_dir);
+  log_line(fmt::format("import {}: from {}", task.facts().name, fetched.string()));
+  return fetched;
+}
+
 void run_import(const DataFlags& flags) {
   const tasks::Task& task = tasks::task_named(flags.task);
   const std::filesystem::path data_dir = tasks::data_directory(flags.data);
-  const tasks::ImportOptions options{
-      .from = flags.from, .parameters = parse_settings(flags.settings), .force = flags.force, .note = log_line};
+  const tasks::ImportOptions options{.from = import_source(flags, task, data_dir),
+                                     .parameters = parse_settings(flags.settings),
+                                     .force = flags.force,
+                                     .note = log_line};
   LazyProgress progress(fmt::format("import {}", flags.task), "bytes");
   task.import(options, data_dir, progress.reporter());
   progress.finish();
@@ -158,8 +170,20 @@ void run_verify(const DataFlags& flags) {
                            dataset.manifest().arrays.size(), dataset.manifest().dataset_sha256));
 }
 
+/// For a dataset that is not there: what was fetched, and what to type next.
+void require_dataset(const tasks::Task& task, const std::filesystem::path& data_dir) {
+  const std::string& name = task.facts().name;
+  std::error_code error;
+  if (std::filesystem::exists(data_dir / name / tasks::kManifestFile, error)) return;
+  const std::string status = fetch_status(name, data_dir);
+  throw DataError(fmt::format("there is no prepared dataset of `{}` in `{}`{}", name, data_dir.string(),
+                              status.empty() ? "" : "; " + status),
+                  fmt::format("{}", fmt::join(next_commands(name, data_dir), "   or   ")));
+}
+
 void run_info(const DataFlags& flags) {
   const tasks::Task& task = tasks::task_named(flags.task);
+  require_dataset(task, tasks::data_directory(flags.data));
   const tasks::Dataset dataset = open_dataset(flags);
   print_result(flags.json ? tasks::summary_json(task, dataset)
                           : reports::fit(tasks::summary_table(task, dataset), table_width()));
@@ -215,7 +239,7 @@ void add_making_flags(CLI::App& command, DataFlags& flags) {
 }  // namespace
 
 void add_data_command(CLI::App& app, int& exit_code) {
-  CLI::App& data = *app.add_subcommand("data", "generate, import, verify, describe and export prepared datasets");
+  CLI::App& data = *app.add_subcommand("data", "generate, fetch, import, verify, describe and export datasets");
   data.require_subcommand(1);
   data.footer("Example:\n  lra data generate listops --data DIR\n  lra data info listops --data DIR");
   const auto flags = std::make_shared<DataFlags>();
@@ -236,20 +260,22 @@ void add_data_command(CLI::App& app, int& exit_code) {
       ->type_name(kCountType);
   add_making_flags(generate, *flags);
 
+  add_fetch_command(data, exit_code);
+
   CLI::App& import = add_subcommand(data, flags, "import", "convert published data, or your own",
-                                    "lra data import listops --from lra_release.gz --data DIR\n  lra data import text "
-                                    "--from aclImdb_v1.tar.gz --data "
-                                    "DIR\n  lra data import image --from cifar-10-binary.tar.gz --set "
-                                    "task.grayscale=pil --data DIR\n  lra data import "
-                                    "retrieval --from lra_release/tsv_data --data DIR\n  lra data import custom_text "
-                                    "--from reviews.tsv --data DIR\n  "
-                                    "lra data import custom_images --from photos --data DIR",
+                                    "lra data import listops --from lra_release.gz --data DIR\n"
+                                    "  lra data import text --from aclImdb_v1.tar.gz --data DIR\n"
+                                    "  lra data import image --from cifar-10-binary.tar.gz --set task.grayscale=pil "
+                                    "--data DIR\n"
+                                    "  lra data import retrieval --from lra_release/tsv_data --data DIR\n"
+                                    "  lra data import custom_text --from reviews.tsv --data DIR\n"
+                                    "  lra data import custom_images --from photos --data DIR",
                                     run_import, exit_code);
   import
       .add_option("--from", flags->from,
-                  "what was downloaded: a directory, an archive (.tar, .tar.gz, .tar.xz, .zip) as it is, or a file")
-      ->type_name(kPathType)
-      ->required();
+                  "what was downloaded: a directory, an archive (.tar, .tar.gz, .tar.xz, .zip) as it is, or a file "
+                  "(default: what `lra data fetch` has fetched)")
+      ->type_name(kPathType);
   add_making_flags(import, *flags);
 
   add_subcommand(data, flags, "verify", "compare every array with its hash", "lra data verify listops --data DIR",
