@@ -265,11 +265,7 @@ void add_data_command(CLI::App& app, int& exit_code) {
   CLI::App& import = add_subcommand(data, flags, "import", "convert published data, or your own",
                                     "lra data import listops --from lra_release.gz --data DIR\n"
                                     "  lra data import text --from aclImdb_v1.tar.gz --data DIR\n"
-                                    "  lra data import image --from cifar-10-binary.tar.gz --set task.grayscale=pil "
-                                    "--data DIR\n"
-                                    "  lra data import retrieval --from lra_release/tsv_data --data DIR\n"
-                                    "  lra data import custom_text --from reviews.tsv --data DIR\n"
-                                    "  lra data import custom_images --from photos --data DIR",
+                                    "  lra data import custom_text --from reviews.tsv --data DIR",
                                     run_import, exit_code);
   import
       .add_option("--from", flags->from,

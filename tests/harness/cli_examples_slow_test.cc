@@ -59,6 +59,16 @@ TEST_F(ExamplesTest, RunAsTheyStand) {
                    text(std::string("lra_release/basic_") + file + ".tsv")})
                   .exit_code,
               0);
+  ASSERT_EQ(std::system((setting + "tar czf lra_release.gz lra_release").c_str()), 0);
+  for (const char* folder : {"train/neg/0_1", "train/pos/0_9", "test/neg/0_2", "test/pos/0_8"}) {
+    const fs::path review = path(std::string("aclImdb/") + folder + ".txt");
+    fs::create_directories(review.parent_path());
+    write_bytes(review, "seen it");
+  }
+  ASSERT_EQ(std::system((setting + "tar czf aclImdb_v1.tar.gz aclImdb").c_str()), 0);
+  std::string reviews;
+  for (int i = 0; i < 30; ++i) reviews += i % 2 == 0 ? "good\tsee it\n" : "bad\tdo not\n";
+  write_bytes(path("reviews.tsv"), reviews);
   fs::create_directories(path("data/downloads"));  // so that `fetch` has nothing to ask the network for
   write_bytes(path("data/downloads/lra_release.gz"), "fetched before");
   const bool has_man = std::system("command -v man > /dev/null 2>&1") == 0;
