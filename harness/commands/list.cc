@@ -75,9 +75,12 @@ void list_tasks(bool json) {
                    {"examples", {{"train", sizes.train}, {"validation", sizes.validation}, {"test", sizes.test}}}});
     std::string name = facts.name;
     if (!facts.aliases.empty()) name += fmt::format(" ({})", fmt::join(facts.aliases, ", "));
-    table.row({name, fmt::format("{}", facts.num_classes), fmt::format("{}", facts.nominal_length),
-               fmt::format("{}", facts.vocab_size()),
-               fmt::format("{}/{}/{}", sizes.train, sizes.validation, sizes.test), facts.citation});
+    const auto known = [](int64_t value) {
+      return value > 0 ? fmt::format("{}", value) : "data";
+    };  // else these decide
+    table.row({name, known(facts.num_classes), fmt::format("{}", facts.nominal_length), known(facts.vocab_size()),
+               sizes.total() > 0 ? fmt::format("{}/{}/{}", sizes.train, sizes.validation, sizes.test) : "data",
+               facts.citation});
   }
   print(json, all, table);
 }
