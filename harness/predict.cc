@@ -28,16 +28,17 @@ using engine::Var;
 using Plans = std::map<int64_t, std::unique_ptr<const engine::Plan>>;
 constexpr int64_t kHead = -1;
 
-/// The request as examples: rows without their trailing zeros.
+/// The request as examples: rows without their trailing zeros, but images whole, whose zeros are black.
 class RequestExamples final : public Examples {
  public:
-  RequestExamples(const PredictRequest& request, int inputs) : request_(request), inputs_(inputs) {}
+  RequestExamples(const PredictRequest& request, const TaskShape& task)
+      : request_(request), inputs_(task.inputs_per_example), has_pixels_(task.image.has_value()) {}
   int inputs() const override { return inputs_; }
   int64_t size() const override { return static_cast<int64_t>(request_.tokens.size()) / request_.n / inputs_; }
   int64_t length(int64_t example, int input) const override {
     const std::span<const int64_t> all = row(example, input);
     auto length = request_.n;
-    while (length > 0 && all[static_cast<size_t>(length) - 1] == 0) --length;
+    while (!has_pixels_ && length > 0 && all[static_cast<size_t>(length) - 1] == 0) --length;
     return length;
   }
   int32_t label(int64_t example) const override {
@@ -58,6 +59,7 @@ class RequestExamples final : public Examples {
 
   const PredictRequest& request_;
   int inputs_;
+  bool has_pixels_;
 };
 
 /// What a prediction allocates.
@@ -208,7 +210,7 @@ void Predictor::check(const PredictRequest& request) const {
 
 template <class T>
 Prediction Predictor::execute(const PredictRequest& request, std::span<const double> weights) const {
-  const RequestExamples examples(request, task().inputs_per_example);
+  const RequestExamples examples(request, task());
   const int64_t lanes = std::min(model_.config().train.lanes, examples.size());
   engine::Workers workers(static_cast<int>(std::min<int64_t>(request.threads, lanes)));
   std::vector<int64_t> lengths;

@@ -11,12 +11,13 @@
 namespace lra::harness {
 
 struct PredictRequest {
-  int64_t n = 0;                // tokens of a row
-  std::vector<int64_t> tokens;  // [examples, n] (pairs: [examples, 2, n]), ids of the vocabulary; 0 is padding, and so
-                                // are a row's trailing zeros
-  std::vector<int64_t> labels;  // [examples], each below the number of classes; empty: no losses
-  bool gradients = false;       // of the mean loss with respect to every parameter; needs labels
-  int threads = 1;              // the result does not depend on it
+  int64_t n = 0;  // tokens of a row
+  /// [examples, n] (pairs: [examples, 2, n]), ids of the vocabulary. 0 is padding, and so are a row's trailing zeros;
+  /// of images every token is a pixel, and 0 is black.
+  std::vector<int64_t> tokens;
+  std::vector<int64_t> labels;     // [examples], each below the number of classes; empty: no losses
+  bool gradients = false;          // of the mean loss with respect to every parameter; needs labels
+  int threads = 1;                 // the result does not depend on it
   int64_t memory_limit_bytes = 0;  // 0: what the machine and its cgroup have available
 };
 

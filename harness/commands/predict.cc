@@ -179,8 +179,9 @@ void add_predict_command(CLI::App& app, int&) {
       ->type_name(kDirectoryType)
       ->required();
   command
-      ->add_option("--input", flags->input,
-                   "tokens [examples, n], of pairs [examples, 2, n]; ids of the task's vocabulary, 0 = pad")
+      ->add_option(
+          "--input", flags->input,
+          "tokens [examples, n], of pairs [examples, 2, n]; ids of the task's vocabulary, 0 = pad (images: black)")
       ->type_name(kFileType)
       ->required();
   command->add_option("--output", flags->output, "where the logits [examples, classes] go (.npy)")

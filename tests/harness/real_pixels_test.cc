@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/errors.h"
+#include "harness/learner.h"
 #include "harness/predict.h"
 #include "tests/harness/tiny_model.h"
 
@@ -66,6 +67,35 @@ TEST(RealPixelsTest, EqualAnEmbeddingWhoseRowsAreTheLayersValues) {
     EXPECT_NEAR(one.gradients[static_cast<size_t>(weight + j)], of_weight, 1e-12);
     EXPECT_NEAR(one.gradients[static_cast<size_t>(bias + j)], of_bias, 1e-12);
   }
+}
+
+/// An image that ends in black, as the evaluation reads it.
+class BlackEndedImage final : public Examples {
+ public:
+  int64_t size() const override { return 1; }
+  int64_t length(int64_t, int) const override { return kPixels; }
+  int32_t label(int64_t) const override { return 1; }
+  void copy_tokens(int64_t, int, std::span<int32_t> tokens) const override {
+    for (int64_t i = 0; i < std::ssize(tokens); ++i)
+      tokens[static_cast<size_t>(i)] = i < kPixels / 2 ? 1 + static_cast<int32_t>(i) : 0;
+  }
+};
+
+TEST(PixelsTest, APredictionCountsTheLastBlackPixelsAsTheEvaluationDoes) {
+  const BlackEndedImage image;
+  PredictRequest request{.n = kPixels, .tokens = {}, .labels = {image.label(0)}};
+  std::vector<int32_t> pixels(static_cast<size_t>(kPixels));
+  image.copy_tokens(0, 0, pixels);
+  request.tokens.assign(pixels.begin(), pixels.end());
+  const TrainConfig config = config_of(InputForm::kTokens);
+  Model model(config, kImages, Dtype::f32, engine::Kernels::fused);
+  const std::vector<double> weights = testing::noisy_parameters(model);
+  const std::vector<int64_t> lengths = {kPixels};
+  Learner learner(model, {.threads = 1}, {}, lengths);
+  std::copy(weights.begin(), weights.end(), learner.weights().begin());
+  const Prediction prediction =
+      Predictor(config, kImages, Dtype::f32, engine::Kernels::fused).predict(request, weights);
+  EXPECT_NEAR(prediction.mean_loss(), learner.evaluate(image).loss(), 1e-12);
 }
 
 TEST(RealPixelsTest, AreRefusedWhereTokensAreNoPixels) {
