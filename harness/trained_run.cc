@@ -12,6 +12,7 @@
 #include "harness/plugins.h"
 #include "harness/progress.h"
 #include "harness/run_directory.h"
+#include "tasks/registry.h"
 
 namespace lra::harness {
 
@@ -43,6 +44,23 @@ fs::path weights_of_run(const fs::path& run, const TrainConfig& config) {
     throw DataError(fmt::format("[run] {} does not exist", chosen.string()),
                     "train the run first (`lra train …`, or go on with --resume)");
   return chosen;
+}
+
+TaskShape shape_of_weights(const fs::path& file, const TrainConfig& config) {
+  const io::SafetensorsFile weights(file);
+  const auto size = [&](std::string_view name, size_t axis) {  // 0: there is no such matrix
+    const io::SafetensorsTensor* tensor = weights.find(name);
+    return tensor != nullptr && tensor->shape.size() == 2 ? tensor->shape[axis] : 0;
+  };
+  const tasks::TaskFacts& facts = tasks::task_named(config.task.name).facts();
+  const int64_t classes = size("classifier.out.weight", 1), rows = size("embedding.tokens.weight", 0);
+  if (classes == 0 || (facts.vocabulary.empty() && rows == 0)) return shape_of(facts);
+  // A table with a number of rows of its own says no more than that there are not more ids.
+  const bool rows_are_ids = config.model.vocab_rows == 0 || facts.vocabulary.empty();
+  return {.vocab_size = rows > 0 && rows_are_ids ? rows : facts.vocab_size(),
+          .num_classes = classes,
+          .inputs_per_example = facts.inputs_per_example,
+          .image = facts.image};
 }
 
 std::vector<double> read_weights(const fs::path& file, const engine::Parameters& parameters) {

@@ -6,6 +6,7 @@
 
 #include "engine/parameters.h"
 #include "harness/config.h"
+#include "harness/task_shape.h"
 
 namespace lra::harness {
 
@@ -16,6 +17,11 @@ TrainConfig config_of_run(const std::filesystem::path& run);
 /// The weights that the run's record stands for: the best ones, or the last where the preset selects those.
 /// Throws DataError when the run has none yet.
 std::filesystem::path weights_of_run(const std::filesystem::path& run, const TrainConfig& config);
+
+/// The shape of the task that the weights in `file` were trained on: its facts, and what the data decided (classes, the
+/// vocabulary of characters or of one's own texts) from the sizes of the tensors. Throws DataError for a damaged file;
+/// UsageError where neither says.
+TaskShape shape_of_weights(const std::filesystem::path& file, const TrainConfig& config);
 
 /// The tensors of a safetensors file that have the names of `parameters`, flat as Parameters lays them out; others are
 /// passed over. They may be f32 or f64. Throws DataError for a damaged file or a missing tensor, RunError for a tensor

@@ -15,7 +15,6 @@
 #include "harness/commands/options.h"
 #include "harness/predict.h"
 #include "harness/trained_run.h"
-#include "tasks/registry.h"
 
 namespace lra::harness {
 namespace {
@@ -150,13 +149,13 @@ void print_prediction(const PredictFlags& flags, const Prediction& prediction, c
 void run_predict(const PredictFlags& flags) {
   check_flags(flags);
   const TrainConfig config = config_of_run(flags.run);
-  const TaskShape task = shape_of(tasks::task_named(config.task.name).facts());
+  const std::filesystem::path file =
+      flags.weights.empty() ? weights_of_run(flags.run, config) : std::filesystem::path(flags.weights);
+  const TaskShape task = shape_of_weights(file, config);
   const bool plain = flags.kernels.empty() ? config.train.kernels == Kernels::kPlain : flags.kernels == "plain";
   const bool wide = flags.dtype == "f64";
   Predictor predictor(config, task, wide ? engine::Dtype::f64 : engine::Dtype::f32,
                       plain ? engine::Kernels::plain : engine::Kernels::fused);
-  const std::filesystem::path file =
-      flags.weights.empty() ? weights_of_run(flags.run, config) : std::filesystem::path(flags.weights);
   const std::vector<double> weights = read_weights(file, predictor.parameters());
   const PredictRequest request = read_request(flags, task);
   require_writable(flags.output);

@@ -95,6 +95,35 @@ TEST_F(PredictProgramTest, WritesLogitsAndGradientsInTheDtypeAskedFor) {
   }
 }
 
+/// Classes and vocabulary are those of the data, which a prediction does not read.
+class PredictOwnDataTest : public ProgramTest {
+ protected:
+  void predicts(const std::string& encoding, int64_t largest_id) {
+    std::string reviews;
+    for (int i = 0; i < 40; ++i) reviews += i % 2 == 0 ? "good\taab\n" : i % 4 == 1 ? "bad\tabb\n" : "odd\tbbb\n";
+    write_bytes(path("reviews.tsv"), reviews);
+    const Outcome made = run({"data", "import", "custom_text", "--from", "reviews.tsv", "--data", text("own"), "--set",
+                              "task.encoding=" + encoding, "--set", "task.min_count=1"});
+    ASSERT_EQ(made.exit_code, 0) << made.err;
+    const Outcome trained =
+        run({"train", "--task", "custom_text", "--attention", "softmax", "--preset", "tiny", "--length", "3", "--data",
+             text("own"), "--out", text("runs"), "--set", "train.steps=2", "--threads", "1"});
+    ASSERT_EQ(trained.exit_code, 0) << trained.err;
+    const auto last = static_cast<int32_t>(largest_id);
+    io::write_npy<int32_t>(path("x.npy"), std::vector<int64_t>{2, 3}, std::vector<int32_t>{1, last, 0, last, 1, 1});
+    const Arguments predict = {"predict", run_directory().string(), "--input", "x.npy", "--output", "logits.npy"};
+    const Outcome outcome = run(predict);
+    ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
+    EXPECT_EQ(io::NpyArray(path("logits.npy")).shape(), (std::vector<int64_t>{2, 3}));
+    io::write_npy<int32_t>(path("x.npy"), std::vector<int64_t>{1, 1}, std::vector<int32_t>{last + 1});
+    refuses(predict, 3, {std::to_string(last + 1), "0.." + std::to_string(last)});
+  }
+};
+
+TEST_F(PredictOwnDataTest, Bytes) { predicts("bytes", 256); }
+
+TEST_F(PredictOwnDataTest, Characters) { predicts("characters", 3); }  // <pad>, <unk>, a, b
+
 TEST_F(PredictProgramTest, TakesOtherWeightsAndPassesOverOtherTensors) {
   const std::string checkpoint = directory_of_run_ + "/checkpoint/";
   ASSERT_EQ(run(predict()).exit_code, 0);
