@@ -64,7 +64,4 @@ class Corpus {
 Corpus draw_corpus(const GeneratorParameters& parameters, uint64_t seed, int64_t count, int threads,
                    const ProgressFn& progress);
 
-/// A permutation of [0, count) that depends on the seed only.
-std::vector<int64_t> shuffled_order(uint64_t seed, int64_t count);
-
 }  // namespace lra::tasks::listops

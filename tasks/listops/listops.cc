@@ -6,7 +6,6 @@
 #include <array>
 
 #include "engine/errors.h"
-#include "engine/io/file.h"
 #include "tasks/dataset.h"
 #include "tasks/dataset_writer.h"
 #include "tasks/listops/expression.h"
@@ -16,6 +15,8 @@
 #include "tasks/new_manifest.h"
 #include "tasks/parallel.h"
 #include "tasks/registry.h"
+#include "tasks/requested_sizes.h"
+#include "tasks/shuffle.h"
 #include "tasks/source.h"
 
 namespace lra::tasks {
@@ -23,26 +24,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxExamples = 10'000'000;  // of one split: a hundred times the official corpus
-
-/// Refuses sizes that cannot be meant or cannot be held, before any work.
-void check_sizes(const SplitSizes& examples, const listops::GeneratorParameters& parameters, const fs::path& data_dir) {
-  for (const SplitName name : kSplitNames) {
-    if (examples[name] < 0 || examples[name] > kMaxExamples) {
-      throw UsageError(fmt::format("--{} {} is not between 0 and {}", split_text(name), examples[name], kMaxExamples),
-                       fmt::format("lra data generate listops --{} 2000", split_text(name)));
-    }
-  }
-  if (examples.total() == 0) {
-    throw UsageError("all three splits are empty: nothing to generate", "give --train, --validation or --test");
-  }
+/// Refuses a corpus that cannot be held, before any work.
+void check_memory(const SplitSizes& examples, const listops::GeneratorParameters& parameters) {
   const auto least_bytes = static_cast<uint64_t>(examples.total() * (parameters.min_length + 1));
-  const uint64_t free_bytes = io::free_disk_bytes(data_dir);
-  if (least_bytes > free_bytes) {
-    throw ResourceError(fmt::format("{} examples take more than {} bytes; `{}` has {} free", examples.total(),
-                                    least_bytes, data_dir.string(), free_bytes),
-                        "ask for fewer examples, or choose a --data directory on another disk");
-  }
   const auto memory_bytes =
       static_cast<uint64_t>(::sysconf(_SC_PHYS_PAGES)) * static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
   if (least_bytes > memory_bytes) {  // the corpus is held in memory to find repetitions
@@ -72,7 +56,8 @@ class ListOps : public Task {
   void generate(const GenerateOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
     const listops::GeneratorParameters parameters = listops::parse_parameters(options.parameters);
     const int threads = resolve_threads(options.threads);
-    check_sizes(options.examples, parameters, data_dir);
+    check_requested_sizes(facts_, options.examples, parameters.min_length + 1, data_dir);
+    check_memory(options.examples, parameters);
     Manifest manifest = new_manifest(facts_, "generate");
     manifest.seed = options.seed;
     manifest.nominal_length = parameters.max_length;
@@ -83,7 +68,7 @@ class ListOps : public Task {
     DatasetWriter writer(data_dir, std::move(manifest), options.force);
     const int64_t count = options.examples.total();
     const listops::Corpus corpus = listops::draw_corpus(parameters, options.seed, count, threads, progress);
-    const std::vector<int64_t> order = listops::shuffled_order(options.seed, count);
+    const std::vector<int64_t> order = shuffled_order(options.seed, count);
     auto next = order.begin();
     for (const SplitName name : kSplitNames) {
       for (int64_t i = 0; i < options.examples[name]; ++i, ++next) {
