@@ -1,0 +1,53 @@
+#include "tasks/new_directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "engine/errors.h"
+#include "engine/io/file.h"
+
+namespace lra::tasks {
+namespace fs = std::filesystem;
+
+NewDirectory::NewDirectory(const fs::path& target) : target_(fs::absolute(target / "").parent_path()) {
+  std::error_code error;
+  if (fs::exists(target_, error) && (!fs::is_directory(target_, error) || !fs::is_empty(target_, error))) {
+    throw UsageError(fmt::format("`{}` exists and is not an empty directory", target.string()),
+                     "choose another --output, or remove what is there");
+  }
+  draft_ = target_.parent_path() / fmt::format(".{}.tmp", target_.filename().string());
+  fs::remove_all(draft_, error);
+  io::create_directories(draft_);
+}
+
+NewDirectory::~NewDirectory() {
+  std::error_code error;
+  if (!draft_.empty()) fs::remove_all(draft_, error);
+}
+
+void NewDirectory::write(const fs::path& name, std::span<const std::byte> bytes) const {
+  const fs::path path = draft_ / name;
+  io::create_directories(path.parent_path());
+  const io::FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+  if (!fd.valid()) io::throw_system_error("write", path, errno);
+  while (!bytes.empty()) {  // without syncing: that is done once for all files
+    const ssize_t count = ::write(fd.get(), bytes.data(), bytes.size());
+    if (count < 0 && errno != EINTR) io::throw_system_error("write", path, errno, bytes.size());
+    bytes = bytes.subspan(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  }
+}
+
+void NewDirectory::publish() {
+  const io::FileDescriptor fd(::open(draft_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid() || ::syncfs(fd.get()) != 0) io::throw_system_error("sync", draft_, errno);
+  if (::rename(draft_.c_str(), target_.c_str()) != 0) io::throw_system_error("rename a directory to", target_, errno);
+  draft_.clear();
+  io::sync_directory(target_.parent_path());
+}
+
+}  // namespace lra::tasks
