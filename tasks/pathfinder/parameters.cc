@@ -1,0 +1,217 @@
+#include "tasks/pathfinder/parameters.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <charconv>
+#include <cmath>
+#include <functional>
+#include <string_view>
+
+#include "engine/errors.h"
+
+namespace lra::tasks::pathfinder {
+namespace {
+
+/// One parameter: how its text is read into GeneratorParameters, and what is recorded of it.
+struct Field {
+  std::string name;
+  std::function<void(GeneratorParameters&, const std::string& text)> parse;
+  std::function<ParameterValue(const GeneratorParameters&)> value;
+};
+
+[[noreturn]] void refuse(const std::string& name, const std::string& text, const std::string& expected,
+                         const std::string& example) {
+  throw UsageError(fmt::format("task.{}={} is not {}", name, text, expected),
+                   fmt::format("for example --set task.{}={}", name, example));
+}
+
+/// The number that is all of `text`; NaN where it is none.
+double number_of(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc() && end == text.data() + text.size() ? value : std::nan("");
+}
+
+std::vector<double> parse_list(const std::string& name, const std::string& text, double low, double high, bool whole) {
+  constexpr size_t kMaxEntries = 16;
+  std::vector<double> values;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t end = std::min(text.find(',', at), text.size());
+    const double value = number_of(std::string_view(text).substr(at, end - at));
+    const bool is_good = value >= low && value <= high && (!whole || value == std::floor(value));
+    if (!is_good || values.size() == kMaxEntries) {
+      refuse(name, text,
+             fmt::format("1 to {} {}numbers between {} and {}, separated by commas", kMaxEntries, whole ? "whole " : "",
+                         low, high),
+             whole ? "2,3" : "0.75,1");
+    }
+    values.push_back(value);
+    at = end + 1;
+  }
+  return values;
+}
+
+Field whole(std::string name, int GeneratorParameters::*member, int low, int high) {
+  return {name,
+          [=](GeneratorParameters& parameters, const std::string& text) {
+            const double value = number_of(text);
+            if (!(value >= low && value <= high && value == std::floor(value))) {
+              refuse(name, text, fmt::format("a whole number between {} and {}", low, high),
+                     fmt::format("{}", parameters.*member));
+            }
+            parameters.*member = static_cast<int>(value);
+          },
+          [=](const GeneratorParameters& parameters) { return ParameterValue{int64_t{parameters.*member}}; }};
+}
+
+Field real(std::string name, double GeneratorParameters::*member, double low, double high) {
+  return {name,
+          [=](GeneratorParameters& parameters, const std::string& text) {
+            const double value = number_of(text);
+            if (!(value >= low && value <= high)) {
+              refuse(name, text, fmt::format("a number between {} and {}", low, high),
+                     fmt::format("{}", parameters.*member));
+            }
+            parameters.*member = value;
+          },
+          [=](const GeneratorParameters& parameters) { return ParameterValue{parameters.*member}; }};
+}
+
+/// One of two words, the second of which is `value_if_second`.
+template <class T>
+Field choice(std::string name, T GeneratorParameters::*member, std::string first, std::string second, T value_if_first,
+             T value_if_second) {
+  return {name,
+          [=](GeneratorParameters& parameters, const std::string& text) {
+            if (text != first && text != second) refuse(name, text, fmt::format("{} or {}", first, second), first);
+            parameters.*member = text == first ? value_if_first : value_if_second;
+          },
+          [=](const GeneratorParameters& parameters) {
+            return ParameterValue{parameters.*member == value_if_first ? first : second};
+          }};
+}
+
+Field contrasts(std::string name, std::vector<double> GeneratorParameters::*member) {
+  return {name,
+          [=](GeneratorParameters& parameters, const std::string& text) {
+            constexpr double kLeast = 0.01;
+            constexpr double kMost = 100;
+            parameters.*member = parse_list(name, text, kLeast, kMost, false);
+          },
+          [=](const GeneratorParameters& parameters) {
+            return ParameterValue{fmt::format("{}", fmt::join(parameters.*member, ","))};
+          }};
+}
+
+Field margins() {
+  constexpr int kMostMargin = 8;
+  return {"paddle_margin_list",
+          [](GeneratorParameters& parameters, const std::string& text) {
+            const std::vector<double> values = parse_list("paddle_margin_list", text, 0, kMostMargin, true);
+            parameters.paddle_margin_list.assign(values.begin(), values.end());
+          },
+          [](const GeneratorParameters& parameters) {
+            return ParameterValue{fmt::format("{}", fmt::join(parameters.paddle_margin_list, ","))};
+          }};
+}
+
+const std::vector<Field>& fields() {
+  using P = GeneratorParameters;
+  static const std::vector<Field> all{
+      whole("padding", &P::padding, 1, 64),
+      whole("antialias_scale", &P::antialias_scale, 1, 8),
+      whole("seed_distance", &P::seed_distance, 0, 128),
+      real("marker_radius", &P::marker_radius, 0.5, 32),
+      whole("contour_length", &P::contour_length, 2, 64),
+      whole("distractor_length", &P::distractor_length, 1, 64),
+      whole("num_distractor_snakes", &P::num_distractor_snakes, 0, 1000),
+      whole("paddle_length", &P::paddle_length, 1, 16),
+      real("paddle_thickness", &P::paddle_thickness, 0.125, 8),
+      margins(),
+      real("continuity", &P::continuity, 0.1, 16),
+      contrasts("snake_contrast_list", &P::snake_contrast_list),
+      contrasts("paddle_contrast_list", &P::paddle_contrast_list),
+      whole("max_paddle_retrial", &P::max_paddle_retrial, 0, 100),
+      whole("max_distractor_contour_retrial", &P::max_distractor_contour_retrial, 0, 100),
+      choice("use_single_paddles", &P::use_single_paddles, "no", "yes", false, true),
+      choice("border", &P::border, "literal", "relaxed", Border::kLiteral, Border::kRelaxed),
+      choice("render", &P::render, "release", "original", Rendering::kRelease, Rendering::kOriginal),
+  };
+  return all;
+}
+
+}  // namespace
+
+GeneratorParameters default_parameters(int size, Difficulty difficulty) {
+  GeneratorParameters parameters;
+  parameters.size = size;
+  int distractor_paddles = 20;  // asked for in one image
+  if (size == 64) {
+    distractor_paddles = 44;
+    parameters.seed_distance = 12;
+    parameters.marker_radius = 2.5;
+    parameters.paddle_length = 5;
+    parameters.paddle_thickness = 1;
+    parameters.continuity = 1.8;
+    parameters.snake_contrast_list = {0.8};
+    parameters.paddle_contrast_list = {1};
+  } else if (size == 128) {
+    distractor_paddles = 70;
+    parameters.seed_distance = 20;
+    parameters.marker_radius = 3;
+    parameters.paddle_length = 5;
+    parameters.paddle_thickness = 1.5;
+    parameters.paddle_margin_list = {2, 3};
+    parameters.continuity = 1.8;
+    parameters.snake_contrast_list = {0.9};
+    parameters.paddle_contrast_list = {1};
+  } else if (size == 256) {
+    distractor_paddles = 30;
+    parameters.padding = 22;
+    parameters.seed_distance = 27;
+    parameters.marker_radius = 5;
+    parameters.paddle_length = 5;
+    parameters.paddle_thickness = 2;
+    parameters.paddle_margin_list = {3};
+    parameters.continuity = 1.8;
+    parameters.snake_contrast_list = {1};
+    parameters.paddle_contrast_list = {1};
+  } else {
+    LRA_CHECK(size == 32, fmt::format("there is no Pathfinder of {} pixels", size));
+  }
+  parameters.contour_length = difficulty == Difficulty::kEasy ? 6 : difficulty == Difficulty::kIntermediate ? 9 : 14;
+  parameters.distractor_length = difficulty == Difficulty::kEasy ? 2 : difficulty == Difficulty::kIntermediate ? 3 : 4;
+  parameters.num_distractor_snakes = distractor_paddles / parameters.distractor_length;
+  return parameters;
+}
+
+GeneratorParameters parse_parameters(const std::string& task, GeneratorParameters defaults,
+                                     const ParameterTexts& texts) {
+  GeneratorParameters parameters = std::move(defaults);
+  for (const auto& [key, text] : texts) {
+    const Field* found = nullptr;
+    std::vector<std::string> known;
+    for (const Field& field : fields()) {
+      known.push_back("task." + field.name);
+      if (known.back() == key) found = &field;
+    }
+    if (found == nullptr) throw UsageError(fmt::format("{} has no parameter `{}`", task, key), suggest(key, known));
+    found->parse(parameters, text);
+  }
+  const double fine_thickness = parameters.paddle_thickness * parameters.antialias_scale;
+  if (fine_thickness < 1 || fine_thickness != std::round(fine_thickness)) {
+    throw UsageError(fmt::format("task.paddle_thickness={} times task.antialias_scale={} is not a whole number from 1",
+                                 parameters.paddle_thickness, parameters.antialias_scale),
+                     "for example --set task.paddle_thickness=1.5 --set task.antialias_scale=2");
+  }
+  return parameters;
+}
+
+std::map<std::string, ParameterValue> recorded(const GeneratorParameters& parameters) {
+  std::map<std::string, ParameterValue> values;
+  for (const Field& field : fields()) values[field.name] = field.value(parameters);
+  return values;
+}
+
+}  // namespace lra::tasks::pathfinder
