@@ -1,0 +1,201 @@
+#include "tasks/pathfinder/metadata.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "engine/errors.h"
+
+namespace lra::tasks::pathfinder {
+namespace {
+
+constexpr size_t kFolderColumn = 0;
+constexpr size_t kFileColumn = 1;
+constexpr size_t kLabelColumn = 3;
+constexpr size_t kLeastColumns = 4;
+constexpr size_t kMaxPathBytes = 1024;
+
+[[noreturn]] void fail(const std::string& name, size_t line, size_t column, const std::string& what) {
+  throw DataError(fmt::format("`{}`, line {}, column {}: {}", name, line, column, what),
+                  "a line is `FOLDER FILE NUMBER LABEL …`, for example `imgs/0 sample_17.png 17 1 1.0 14 4 2 0.5 1 1`");
+}
+
+/// Printable and short.
+std::string shown(std::string_view text) {
+  constexpr size_t kMaxShown = 40;
+  std::string result;
+  for (const char c : text.substr(0, kMaxShown)) {
+    const auto byte = static_cast<unsigned char>(c);
+    result += byte >= 0x20 && byte < 0x7f ? std::string(1, c) : fmt::format("\\x{:02x}", byte);
+  }
+  return text.size() > kMaxShown ? result + "…" : result;
+}
+
+/// One row from its columns; `positions` are those of messages, counted from 1.
+ImageRow row_of(std::span<const std::string_view> columns, std::span<const size_t> positions, const std::string& name,
+                size_t line) {
+  if (columns.size() < kLeastColumns) {
+    fail(name, line, positions.empty() ? 1 : positions.back(),
+         fmt::format("the line has {} columns, expected at least {}", columns.size(), kLeastColumns));
+  }
+  ImageRow row{.path = fmt::format("{}/{}", columns[kFolderColumn], columns[kFileColumn]), .label = 0, .line = line};
+  const auto check = [&](size_t column, bool is_good, const char* expected) {
+    if (is_good) return;
+    fail(name, line, positions[column], fmt::format("expected {}, found `{}`", expected, shown(columns[column])));
+  };
+  const auto is_plain = [](std::string_view text) {  // no control characters, and nothing that leads upwards
+    const bool is_printable = std::none_of(text.begin(), text.end(),
+                                           [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    const std::string slashed = fmt::format("/{}/", text);
+    return is_printable && !text.empty() && text.size() < kMaxPathBytes && slashed.find("/../") == std::string::npos;
+  };
+  check(kFolderColumn, is_plain(columns[kFolderColumn]) && columns[kFolderColumn][0] != '/', "a folder such as imgs/0");
+  check(kFileColumn, is_plain(columns[kFileColumn]) && columns[kFileColumn].find('/') == std::string_view::npos,
+        "a file name such as sample_17.png");
+  check(kLabelColumn, columns[kLabelColumn] == "0" || columns[kLabelColumn] == "1", "the label 0 or 1");
+  row.label = columns[kLabelColumn] == "1" ? 1 : 0;
+  return row;
+}
+
+std::vector<ImageRow> parse_text(std::string_view text, const std::string& name) {
+  std::vector<ImageRow> rows;
+  std::vector<std::string_view> columns;
+  std::vector<size_t> positions;
+  size_t line = 0;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    std::string_view whole = text.substr(at, end - at);
+    if (whole.ends_with('\r')) whole.remove_suffix(1);
+    at = end + 1;
+    ++line;
+    columns.clear();
+    positions.clear();
+    for (size_t begin = 0; begin < whole.size();) {
+      if (whole[begin] == ' ' || whole[begin] == '\t') {
+        ++begin;
+        continue;
+      }
+      const size_t stop = std::min(whole.find_first_of(" \t", begin), whole.size());
+      columns.push_back(whole.substr(begin, stop - begin));
+      positions.push_back(begin + 1);
+      begin = stop;
+    }
+    rows.push_back(row_of(columns, positions, name, line));
+  }
+  return rows;
+}
+
+/// An array of strings of fixed width: [rows, columns] of `width` characters of 1 or 4 bytes.
+struct StringArray {
+  size_t rows = 0;
+  size_t columns = 0;
+  size_t width = 0;
+  size_t character_bytes = 1;
+  size_t data_offset = 0;
+};
+
+[[noreturn]] void fail_header(const std::string& name, const std::string& what) {
+  throw DataError(fmt::format("`{}`: {}", name, what),
+                  "expected lines of text, or a NumPy array [images, 11] of strings; unpack the archive again");
+}
+
+/// The number that follows `key` in the header; `at` is moved behind it.
+size_t number_after(std::string_view header, std::string_view key, size_t& at, const std::string& name) {
+  const size_t found = header.find(key, at);
+  if (found == std::string_view::npos) fail_header(name, fmt::format("the array's header lacks `{}`", key));
+  const char* begin = header.data() + found + key.size();
+  const char* limit = header.data() + header.size();
+  while (begin < limit && *begin == ' ') ++begin;
+  uint32_t value = 0;
+  const auto [end, error] = std::from_chars(begin, limit, value);
+  if (error != std::errc()) fail_header(name, fmt::format("no number after `{}` in the array's header", key));
+  at = static_cast<size_t>(end - header.data());
+  return value;
+}
+
+StringArray parse_header(std::string_view bytes, const std::string& name) {
+  constexpr size_t kPreamble = 8;  // magic and version
+  const bool is_first_version = bytes.size() > kPreamble && bytes[6] == 1;
+  const size_t length_bytes = is_first_version ? 2 : 4;
+  if (bytes.size() < kPreamble + length_bytes) fail_header(name, "the array ends inside its header");
+  size_t length = 0;
+  for (size_t i = 0; i < length_bytes; ++i) {
+    length |= static_cast<size_t>(static_cast<unsigned char>(bytes[kPreamble + i])) << (8 * i);
+  }
+  StringArray array{.data_offset = kPreamble + length_bytes + length};
+  if (array.data_offset > bytes.size()) fail_header(name, "the array ends inside its header");
+  const std::string_view header = bytes.substr(kPreamble + length_bytes, length);
+  if (header.find("'fortran_order': False") == std::string_view::npos) {
+    fail_header(name, "the array is not in C order");
+  }
+  size_t at = 0;
+  const bool is_wide = header.find("'descr': '<U") != std::string_view::npos;
+  array.character_bytes = is_wide ? 4 : 1;
+  array.width = number_after(header, is_wide ? "'descr': '<U" : "'descr': '|S", at, name);
+  at = 0;
+  array.rows = number_after(header, "'shape': (", at, name);
+  array.columns = number_after(header, ",", at, name);
+  constexpr size_t kMaxWidth = 4096;
+  constexpr size_t kMaxColumns = 64;
+  if (array.width == 0 || array.width > kMaxWidth || array.columns == 0 || array.columns > kMaxColumns) {
+    fail_header(name, fmt::format("an array of {} columns of {} characters", array.columns, array.width));
+  }
+  const size_t row_bytes = array.columns * array.width * array.character_bytes;
+  if (array.rows != (bytes.size() - array.data_offset) / row_bytes ||
+      (bytes.size() - array.data_offset) % row_bytes != 0) {
+    fail_header(name, fmt::format("{} bytes follow the header, expected {} rows of {}",
+                                  bytes.size() - array.data_offset, array.rows, row_bytes));
+  }
+  return array;
+}
+
+std::vector<ImageRow> parse_array(std::string_view bytes, const std::string& name) {
+  const StringArray array = parse_header(bytes, name);
+  std::vector<ImageRow> rows;
+  std::vector<std::string> cells(array.columns);
+  std::vector<std::string_view> columns(array.columns);
+  std::vector<size_t> positions(array.columns);
+  const size_t cell_bytes = array.width * array.character_bytes;
+  for (size_t r = 0; r < array.rows; ++r) {
+    for (size_t c = 0; c < array.columns; ++c) {
+      const std::string_view raw = bytes.substr(array.data_offset + (r * array.columns + c) * cell_bytes, cell_bytes);
+      std::string& cell = cells[c];
+      cell.clear();
+      positions[c] = c + 1;
+      for (size_t i = 0; i < raw.size() && raw[i] != '\0'; i += array.character_bytes) {
+        cell += raw[i];
+        const bool is_ascii = static_cast<unsigned char>(raw[i]) < 0x80 &&
+                              std::all_of(raw.begin() + static_cast<std::ptrdiff_t>(i) + 1,
+                                          raw.begin() + static_cast<std::ptrdiff_t>(i + array.character_bytes),
+                                          [](char byte) { return byte == '\0'; });
+        if (!is_ascii) fail(name, r + 1, c + 1, "a character that is not ASCII");
+      }
+      columns[c] = cell;
+    }
+    rows.push_back(row_of(columns, positions, name, r + 1));
+  }
+  return rows;
+}
+
+}  // namespace
+
+std::vector<ImageRow> parse_metadata(std::span<const std::byte> bytes, const std::string& name) {
+  constexpr std::string_view kMagic = "\x93NUMPY";
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return text.starts_with(kMagic) ? parse_array(text, name) : parse_text(text, name);
+}
+
+std::string metadata_line(const GeneratorParameters& parameters, int64_t batch, int64_t number, int label, int margin) {
+  const auto number_text = [](double value) {  // 1 as Python prints the float, "1.0"
+    const std::string text = fmt::format("{}", value);
+    return text.find('.') == std::string::npos ? text + ".0" : text;
+  };
+  return fmt::format("imgs/{} sample_{}.png {} {} {} {} {} {} {} {} {}\n", batch, number, number, label,
+                     number_text(parameters.continuity), parameters.contour_length, parameters.distractor_length,
+                     parameters.paddle_length, parameters.paddle_thickness, margin,
+                     parameters.paddle_contrast_list.size());
+}
+
+}  // namespace lra::tasks::pathfinder

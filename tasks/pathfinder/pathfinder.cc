@@ -1,0 +1,248 @@
+// The tasks pathfinder<size>_<difficulty>: their facts, generation, import and export.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "tasks/dataset_writer.h"
+#include "tasks/new_directory.h"
+#include "tasks/new_manifest.h"
+#include "tasks/parallel.h"
+#include "tasks/parameters.h"
+#include "tasks/pathfinder/baselines.h"
+#include "tasks/pathfinder/generator.h"
+#include "tasks/pathfinder/importer.h"
+#include "tasks/pathfinder/metadata.h"
+#include "tasks/pixels.h"
+#include "tasks/png.h"
+#include "tasks/registry.h"
+#include "tasks/requested_sizes.h"
+#include "tasks/seeded_split.h"
+#include "tasks/shuffle.h"
+#include "tasks/spool.h"
+
+namespace lra::tasks {
+namespace {
+
+namespace fs = std::filesystem;
+using pathfinder::Description;
+using pathfinder::Difficulty;
+using pathfinder::GeneratorParameters;
+
+constexpr int64_t kBatchImages = 1000;     // of the official layout
+constexpr int64_t kBytesBesidePixels = 9;  // of an example: its offset and its label
+
+const char* difficulty_text(Difficulty difficulty) {
+  return difficulty == Difficulty::kEasy ? "easy" : difficulty == Difficulty::kHard ? "hard" : "intermediate";
+}
+
+/// Images of consecutive numbers, painted on several threads.
+class Gallery {
+ public:
+  Gallery(const GeneratorParameters& parameters, uint64_t seed, int threads)
+      : tables_(std::make_shared<const pathfinder::Tables>(parameters)),
+        seed_(seed),
+        threads_(threads),
+        image_bytes_(static_cast<size_t>(parameters.size) * static_cast<size_t>(parameters.size)) {}
+
+  /// Calls add(pixels, description) for the images 0..count-1 in their order. Memory does not grow with `count`.
+  template <class Add>
+  void paint(int64_t count, const ProgressFn& progress, const Add& add) {
+    constexpr int64_t kMaxRoundBytes = int64_t{32} << 20;
+    constexpr std::chrono::milliseconds kRound{300};  // between two reports, about
+    const int64_t most = std::max<int64_t>(kChunkImages, kMaxRoundBytes / static_cast<int64_t>(image_bytes_));
+    int64_t round = kChunkImages * threads_;  // how the images are divided changes none of them
+    for (int64_t first = 0; first < count;) {
+      round = std::min({round, most, count - first});
+      const auto start = std::chrono::steady_clock::now();
+      paint_round(first, round);
+      const auto took = std::chrono::steady_clock::now() - start;
+      for (int64_t i = 0; i < round; ++i) {
+        add(std::span<const uint8_t>(pixels_).subspan(static_cast<size_t>(i) * image_bytes_, image_bytes_),
+            descriptions_[static_cast<size_t>(i)]);
+      }
+      first += round;
+      if (progress) progress(static_cast<uint64_t>(first), static_cast<uint64_t>(count));
+      round = took < kRound ? 2 * round : std::max<int64_t>(kChunkImages * threads_, round / 2);
+    }
+  }
+
+ private:
+  static constexpr int64_t kChunkImages = 16;  // painted by one thread at a time
+
+  void paint_round(int64_t first, int64_t count) {
+    pixels_.resize(static_cast<size_t>(count) * image_bytes_);
+    descriptions_.resize(static_cast<size_t>(count));
+    parallel_for((count + kChunkImages - 1) / kChunkImages, threads_, [&](int64_t chunk) {
+      pathfinder::Painter painter(tables_);
+      for (int64_t i = chunk * kChunkImages; i < std::min(count, (chunk + 1) * kChunkImages); ++i) {
+        const auto at = static_cast<size_t>(i);
+        descriptions_[at] = painter.paint(seed_, static_cast<uint64_t>(first + i),
+                                          std::span(pixels_).subspan(at * image_bytes_, image_bytes_));
+      }
+    });
+  }
+
+  std::shared_ptr<const pathfinder::Tables> tables_;
+  uint64_t seed_;
+  int threads_;
+  size_t image_bytes_;
+  std::vector<uint8_t> pixels_;
+  std::vector<Description> descriptions_;
+};
+
+/// The split of each image: a tenth each for validation and test, chosen by a seeded shuffle.
+std::vector<SplitName> dealt_splits(uint64_t seed, int64_t count) {
+  const int64_t tenth = count / 10;
+  std::vector<SplitName> splits(static_cast<size_t>(count), SplitName::kTrain);
+  const std::vector<int64_t> order = shuffled_order(seed, count);
+  for (int64_t i = count - 2 * tenth; i < count; ++i) {
+    splits[static_cast<size_t>(order[static_cast<size_t>(i)])] =
+        i < count - tenth ? SplitName::kValidation : SplitName::kTest;
+  }
+  return splits;
+}
+
+std::string empty_images_text(const std::vector<std::string>& paths) {
+  constexpr size_t kMaxNamed = 5;
+  const auto end = paths.begin() + static_cast<std::ptrdiff_t>(std::min(kMaxNamed, paths.size()));
+  return fmt::format("{} images are empty files and left out: {}{}", paths.size(), fmt::join(paths.begin(), end, ", "),
+                     paths.size() > kMaxNamed ? ", …" : "");
+}
+
+class Pathfinder : public Task {
+ public:
+  Pathfinder(int size, Difficulty difficulty)
+      : difficulty_(difficulty), parameters_(pathfinder::default_parameters(size, difficulty)) {
+    facts_.name = fmt::format("pathfinder{}_{}", size, difficulty_text(difficulty));
+    if (size == 128 && difficulty == Difficulty::kHard) facts_.aliases = {"pathx"};
+    facts_.full_name = fmt::format("Pathfinder, {} x {} pixels, {}", size, size, difficulty_text(difficulty));
+    facts_.citation =
+        "Linsley et al., Learning Long-Range Spatial Dependencies with Horizontal Gated Recurrent Units, NeurIPS 2018; "
+        "in Tay et al., Long Range Arena, ICLR 2021";
+    facts_.num_classes = 2;
+    facts_.vocabulary = pixel_vocabulary();
+    facts_.nominal_length = int64_t{size} * size;
+    facts_.default_examples = {.train = 160'000, .validation = 20'000, .test = 20'000};
+    facts_.supports_generate = true;
+    facts_.image = ImageFacts{.height = size, .width = size, .mean = 0.5, .stddev = 0.5};
+  }
+
+  const TaskFacts& facts() const override { return facts_; }
+
+  void generate(const GenerateOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
+    const GeneratorParameters parameters = pathfinder::parse_parameters(facts_.name, parameters_, options.parameters);
+    const int threads = resolve_threads(options.threads);
+    check_requested_sizes(facts_, options.examples, facts_.nominal_length + kBytesBesidePixels, data_dir);
+    refuse_existing_dataset(data_dir, facts_.name, options.force);
+    Gallery gallery(parameters, options.seed, threads);
+    Manifest manifest = new_manifest(facts_, "generate");
+    manifest.seed = options.seed;
+    manifest.parameters = pathfinder::recorded(parameters);
+    DatasetWriter writer(data_dir, std::move(manifest), options.force);
+    auto counts = std::map<std::string, int64_t>{
+        {"attempts", 0}, {"attempts_past_seeding", 0}, {"distractors", 0}, {"distractor_tries", 0}};
+    int64_t number = 0;
+    gallery.paint(options.examples.total(), progress, [&](std::span<const uint8_t> pixels, const Description& image) {
+      const SplitSizes& sizes = options.examples;
+      const SplitName split = number < sizes.train                      ? SplitName::kTrain
+                              : number < sizes.train + sizes.validation ? SplitName::kValidation
+                                                                        : SplitName::kTest;
+      ++number;
+      writer.add_sequence(split, pixels);
+      writer.add_label(split, image.label);
+      counts["attempts"] += image.attempts;
+      counts["attempts_past_seeding"] += image.attempts_past_seeding;
+      counts["distractors"] += image.distractors;
+      counts["distractor_tries"] += image.distractor_tries;
+    });
+    writer.manifest().source.counts = counts;
+    writer.finish();
+  }
+
+  void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
+    const Parameters set(fmt::format("an import of {}", facts_.name), options.parameters, {"split_seed"});
+    const int64_t seed = set.integer("split_seed", kDefaultSplitSeed, 0, INT64_MAX);
+    refuse_existing_dataset(data_dir, facts_.name, options.force);
+    const Source source(options.from, options.note, progress);
+    const SourceTree tree = source.find(pathfinder::official_pattern(parameters_.size, difficulty_));
+    const Source unmeasured(options.from, {}, [&](uint64_t, uint64_t) {
+      if (progress) progress(0, 0);  // the metadata are not what takes time, but an archive has to be read for them
+    });
+    const pathfinder::OfficialImages images = pathfinder::read_metadata(unmeasured, tree);
+    Manifest manifest = new_manifest(facts_, "import");
+    manifest.parameters["split_seed"] = seed;
+    manifest.source.file_sha256 = images.file_sha256;
+    DatasetWriter writer(data_dir, std::move(manifest), options.force);
+    Spool spool(data_dir);
+    std::vector<std::string> empty;
+    pathfinder::read_images(source, tree, images, parameters_.size, [&](size_t image, std::span<const uint8_t> pixels) {
+      if (pixels.empty()) {
+        empty.push_back(images.paths[image]);
+      } else {
+        spool.add(SplitName::kTrain, image, pixels, images.labels[image]);  // which split is dealt below
+      }
+    });
+    std::sort(empty.begin(), empty.end());
+    if (!empty.empty() && options.note) options.note(empty_images_text(empty));
+    const auto splits =
+        dealt_splits(static_cast<uint64_t>(seed), static_cast<int64_t>(images.paths.size() - empty.size()));
+    auto split = splits.begin();
+    spool.for_each([&](SplitName, std::span<const uint8_t> pixels, int label) {
+      writer.add_sequence(*split, pixels);
+      writer.add_label(*split, label);
+      ++split;
+    });
+    const bool is_inner = tree.root.find("lra_release/lra_release/") != std::string::npos;
+    writer.manifest().source.counts = {{"empty_images", static_cast<int64_t>(empty.size())},
+                                       {"inner_copy", is_inner ? 1 : 0}};
+    note_unusual_sizes(facts_, writer.manifest(), options.note);
+    require_examples(writer.manifest(), options.from);
+    writer.finish();
+  }
+
+  std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
+    return pathfinder::baselines_of(dataset, parameters_.size, parameters_.marker_radius);
+  }
+
+  /// The official layout. Columns of the metadata besides the label say what the task's defaults are.
+  void export_images(const Split& split, const fs::path& directory, const ProgressFn& progress) const override {
+    const int margin = parameters_.paddle_margin_list.size() == 1 ? parameters_.paddle_margin_list[0] : 0;
+    NewDirectory images(directory);
+    std::string metadata;
+    for (int64_t i = 0; i < split.size(); ++i) {
+      const int64_t batch = i / kBatchImages;
+      const int64_t number = i % kBatchImages;
+      images.write(fmt::format("imgs/{}/sample_{}.png", batch, number),
+                   encode_gray_png(split.tokens(i), parameters_.size, parameters_.size));
+      metadata += pathfinder::metadata_line(parameters_, batch, number, split.label(i), margin);
+      if (number + 1 == kBatchImages || i + 1 == split.size()) {
+        images.write(fmt::format("metadata/{}.npy", batch), std::as_bytes(std::span(metadata)));
+        metadata.clear();
+      }
+      if (progress) progress(static_cast<uint64_t>(i) + 1, static_cast<uint64_t>(split.size()));
+    }
+    images.publish();
+  }
+
+ private:
+  Difficulty difficulty_;
+  GeneratorParameters parameters_;
+  TaskFacts facts_;
+};
+
+/// Registers every size and difficulty.
+struct Registrations {
+  Registrations() {
+    for (const int size : {32, 64, 128, 256}) {
+      for (const Difficulty difficulty : {Difficulty::kEasy, Difficulty::kIntermediate, Difficulty::kHard}) {
+        const TaskRegistration registration(std::make_unique<Pathfinder>(size, difficulty));
+      }
+    }
+  }
+};
+const Registrations kRegistrations;
+
+}  // namespace
+}  // namespace lra::tasks
