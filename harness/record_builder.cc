@@ -50,6 +50,8 @@ reports::ResultRecord describe(const ResolvedConfig& resolved, const Model& mode
 
 void describe_dataset(reports::ResultRecord& record, const tasks::Dataset& dataset, const RunSplits& splits) {
   record.task.dataset_sha256 = dataset.manifest().dataset_sha256;
+  record.task.dataset_parameters = tasks::parameters_json(dataset.manifest());
+  if (dataset.manifest().seed) record.task.dataset_parameters["seed"] = *dataset.manifest().seed;
   record.task.split_sha256 = splits.sha256;
   record.task.train_examples = splits.train.size();
   record.task.validation_examples = splits.validation.size();

@@ -47,6 +47,7 @@ struct TaskBlock {
   std::optional<std::string> split_policy = {};
   std::optional<std::string> split_sha256 = {};  // of which examples are in which split
   std::optional<std::string> dataset_sha256 = {};
+  nlohmann::ordered_json dataset_parameters = nlohmann::ordered_json::object();  // and its seed, as in dataset.json
   std::optional<std::int64_t> train_examples = {};
   std::optional<std::int64_t> validation_examples = {};
   std::optional<std::int64_t> test_examples = {};

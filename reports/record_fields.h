@@ -19,6 +19,7 @@ void list_fields(auto& archive, BlockOf<TaskBlock> auto& block) {
   archive("split_policy", block.split_policy);
   archive("split_sha256", block.split_sha256);
   archive("dataset_sha256", block.dataset_sha256);
+  archive("dataset_parameters", block.dataset_parameters);
   archive("train_examples", block.train_examples);
   archive("validation_examples", block.validation_examples);
   archive("test_examples", block.test_examples);

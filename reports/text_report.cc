@@ -187,6 +187,9 @@ std::string run_report(const ResultRecord& record, int width) {
                                  format_integer(record.sequence_length), record.seed));
   page.rule();
   if (record.kind == RunKind::kTrain) page.row("Verdict", verdict(record));
+  if (const auto source = record.task.dataset_parameters.find("source_name");
+      source != record.task.dataset_parameters.end() && source->is_string())
+    page.row("Data", source->get<std::string>());
   accuracy_rows(record, page);
   speed_rows(record, page);
   page.row("Memory", memory_text(record.memory));

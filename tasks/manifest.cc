@@ -112,11 +112,15 @@ std::string dataset_hash(const std::map<std::string, ArrayFile>& arrays) {
   return hash.hex_digest();
 }
 
-std::string manifest_text(const Manifest& manifest) {
+ordered_json parameters_json(const Manifest& manifest) {
   ordered_json parameters = ordered_json::object();
   for (const auto& [name, value] : manifest.parameters) {
     std::visit([&, &key = name](const auto& plain) { parameters[key] = plain; }, value);
   }
+  return parameters;
+}
+
+std::string manifest_text(const Manifest& manifest) {
   ordered_json arrays;
   for (const auto& [name, file] : manifest.arrays) arrays[name] = {{"sha256", file.sha256}, {"bytes", file.bytes}};
   ordered_json json{
@@ -124,7 +128,7 @@ std::string manifest_text(const Manifest& manifest) {
       {"task", manifest.task},
       {"dataset_sha256", manifest.dataset_sha256},
       {"source", source_json(manifest.source)},
-      {"parameters", parameters},
+      {"parameters", parameters_json(manifest)},
       {"seed", manifest.seed ? ordered_json(*manifest.seed) : ordered_json(nullptr)},
       {"num_classes", manifest.num_classes},
       {"nominal_length", manifest.nominal_length},

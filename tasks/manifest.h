@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <variant>
@@ -55,6 +56,9 @@ std::string array_file(SplitName split, const std::string& what);
 /// The hash that names the whole dataset: that of the lines "<sha256>  <file>\n", sorted by file. In a shell:
 /// `LC_ALL=C; sha256sum *.npy | sha256sum`.
 std::string dataset_hash(const std::map<std::string, ArrayFile>& arrays);
+
+/// Its parameters by name, as numbers and texts.
+nlohmann::ordered_json parameters_json(const Manifest& manifest);
 
 /// The text of dataset.json, with a line feed at the end.
 std::string manifest_text(const Manifest& manifest);

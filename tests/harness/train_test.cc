@@ -26,6 +26,9 @@ TEST_F(TrainTest, RecordKeepsTheSchemaAndSaysWhatRan) {
   EXPECT_EQ(record, json_of(run_directory() / "result.json"));
   EXPECT_EQ(record["kind"], "train");
   EXPECT_EQ(record["task"]["train_examples"], 200);
+  const Json manifest = json_of(std::filesystem::path(text("data")) / "listops/dataset.json");
+  EXPECT_EQ(record["task"]["dataset_parameters"]["max_depth"], manifest["parameters"]["max_depth"]);
+  EXPECT_EQ(record["task"]["dataset_parameters"]["seed"], manifest["seed"]);
   EXPECT_EQ(record["task"]["test_examples"], 50);
   EXPECT_EQ(record["accuracy"]["test_total"], 50);
   EXPECT_EQ(record["seed"], 7);

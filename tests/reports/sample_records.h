@@ -13,6 +13,7 @@ inline ResultRecord sample_train_record() {
   record.task = {.name = "listops",
                  .split_policy = "paper",
                  .dataset_sha256 = std::string(64, 'a'),
+                 .dataset_parameters = {{"min_length", 500}, {"seed", 1}},
                  .train_examples = 96000,
                  .validation_examples = 2000,
                  .test_examples = 2000,

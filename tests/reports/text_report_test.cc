@@ -46,6 +46,13 @@ TEST(RunReport, PutsTheAccuracyBesideItsBaselines) {
   EXPECT_THAT(report, HasSubstr("train 41.00 %, of 228 GFLOP/s"));
 }
 
+TEST(RunReport, NamesTheDataThatStandInForTheTasksOwn) {
+  ResultRecord record = sample_train_record();
+  EXPECT_THAT(run_report(record), Not(HasSubstr("Data  ")));
+  record.task.dataset_parameters["source_name"] = "pairs of reviews, not AAN";
+  EXPECT_THAT(run_report(record), HasSubstr("pairs of reviews, not AAN"));
+}
+
 TEST(RunReport, FitsThePageAtAnyWidth) {
   ResultRecord record = sample_train_record();
   record.notes.push_back(std::string(200, 'x'));
