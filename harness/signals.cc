@@ -25,6 +25,10 @@ void catch_interrupts() {
 
 int interrupted_by() { return noted_signal; }
 
+void stop_if_interrupted() {
+  if (const int signal_number = interrupted_by(); signal_number != 0) throw Interrupted{signal_number};
+}
+
 ExitCode exit_code_of(int signal_number) { return signal_number == SIGTERM ? kExitTerminated : kExitInterrupted; }
 
 }  // namespace lra::harness

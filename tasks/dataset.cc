@@ -144,16 +144,10 @@ void Dataset::verify(const ProgressFn& progress) const {
   uint64_t done_bytes = 0;
   for (const auto& [name, file] : manifest_.arrays) total_bytes += file.bytes;
   for (const auto& [name, file] : manifest_.arrays) {
-    constexpr size_t kChunkBytes = size_t{8} << 20;
-    const io::MappedFile mapped(directory_ / name);
-    io::Sha256 hash;
-    for (size_t at = 0; at < mapped.bytes().size(); at += kChunkBytes) {
-      const size_t count = std::min(kChunkBytes, mapped.bytes().size() - at);
-      hash.update(mapped.bytes().subspan(at, count));
-      done_bytes += count;
-      if (progress) progress(std::min(done_bytes, total_bytes), total_bytes);
-    }
-    const std::string found = hash.hex_digest();
+    const std::string found = io::sha256_file(directory_ / name, [&](uint64_t bytes, uint64_t) {
+      if (progress) progress(std::min(done_bytes + bytes, total_bytes), total_bytes);
+    });
+    done_bytes += file.bytes;
     if (found != file.sha256) {
       fail(name, fmt::format("its SHA-256 is {}, {} says {}: the file was altered or damaged", found, kManifestFile,
                              file.sha256));

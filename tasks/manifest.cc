@@ -86,7 +86,6 @@ std::optional<std::string> out_of_range(const Manifest& manifest) {
     return "class_names";
   }
   if (manifest.vocabulary.empty() || manifest.vocabulary.size() > kMaxVocabulary) return "vocabulary";
-  constexpr int64_t kMaxNominalLength = int64_t{1} << 24;
   if (manifest.nominal_length < 1 || manifest.nominal_length > kMaxNominalLength) return "nominal_length";
   if (manifest.inputs_per_example < 1 || manifest.inputs_per_example > 2) return "inputs_per_example";
   constexpr size_t kArrays = 9;  // three for each split

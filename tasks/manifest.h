@@ -16,6 +16,7 @@ namespace lra::tasks {
 
 inline constexpr int kDatasetSchemaVersion = 1;
 inline constexpr const char* kManifestFile = "dataset.json";
+inline constexpr int64_t kMaxNominalLength = int64_t{1} << 24;  // tokens
 
 using ParameterValue = std::variant<int64_t, double, std::string>;
 

@@ -2,13 +2,12 @@
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
-#include <sys/mman.h>
 
-#include <algorithm>
 #include <array>
+#include <fstream>
+#include <vector>
 
 #include "engine/errors.h"
-#include "engine/io/file.h"
 
 namespace lra::io {
 
@@ -44,15 +43,21 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
 
 std::string sha256_hex(std::string_view text) { return sha256_hex(std::as_bytes(std::span(text.data(), text.size()))); }
 
-std::string sha256_file(const std::filesystem::path& path) {
-  constexpr size_t kPieceBytes = size_t{8} << 20;  // whole pages
-  const MappedFile file(path);
+std::string sha256_file(const std::filesystem::path& path, const HashProgressFn& progress) {
+  constexpr size_t kPieceBytes = size_t{1} << 20;
+  std::ifstream file(path, std::ios::binary);
+  std::error_code error;
+  const uint64_t total_bytes = std::filesystem::file_size(path, error);
+  if (!file || error) throw DataError(fmt::format("cannot read `{}`", path.string()), "check its name and permissions");
   Sha256 hash;
-  for (size_t at = 0; at < file.bytes().size(); at += kPieceBytes) {
-    const auto piece = file.bytes().subspan(at, std::min(kPieceBytes, file.bytes().size() - at));
-    hash.update(piece);
-    ::madvise(const_cast<std::byte*>(piece.data()), piece.size(), MADV_DONTNEED);  // a file may be larger than memory
+  std::vector<char> piece(kPieceBytes);
+  uint64_t done_bytes = 0;
+  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0) {
+    const auto count = static_cast<size_t>(file.gcount());
+    hash.update(std::string_view(piece.data(), count));
+    if (progress) progress(done_bytes += count, total_bytes);
   }
+  if (file.bad()) throw DataError(fmt::format("cannot read all of `{}`", path.string()), "check the disk");
   return hash.hex_digest();
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -36,7 +38,10 @@ class Sha256 {
 std::string sha256_hex(std::span<const std::byte> bytes);
 std::string sha256_hex(std::string_view text);
 
-/// Throws: DataError when the file cannot be read.
-std::string sha256_file(const std::filesystem::path& path);
+/// Called with how many bytes of the file are hashed, of how many; may throw to stop.
+using HashProgressFn = std::function<void(uint64_t done_bytes, uint64_t total_bytes)>;
+
+/// Of a file of any size, in bounded memory. Throws: DataError when it cannot be read.
+std::string sha256_file(const std::filesystem::path& path, const HashProgressFn& progress = {});
 
 }  // namespace lra::io

@@ -47,13 +47,8 @@ struct DataFlags {
   std::string output;
 };
 
-/// Thrown out of the work by its progress reports, so that the work cleans up after itself.
-struct Interrupted {
-  int signal_number = 0;
-};
-
-/// A progress bar that starts with the first report of a total. From its construction on, a
-/// signal stops the work at its next report.
+/// A progress bar that starts with the first report of a total. From its construction on, a signal stops the work at
+/// its next report.
 class LazyProgress {
  public:
   LazyProgress(std::string label, std::string unit) : label_(std::move(label)), unit_(std::move(unit)) {
@@ -64,7 +59,7 @@ class LazyProgress {
     return [this](uint64_t done, uint64_t total) {
       if (!bar_ && total > 0) bar_ = std::make_unique<Progress>(label_, total, unit_);
       if (bar_) bar_->update(done);
-      if (const int signal_number = interrupted_by(); signal_number != 0) throw Interrupted{signal_number};
+      stop_if_interrupted();
     };
   }
 

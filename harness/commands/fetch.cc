@@ -29,15 +29,6 @@ struct FetchFlags {
   bool json = false;
 };
 
-/// Thrown out of the download, which keeps what it has.
-struct Interrupted {
-  int signal_number = 0;
-};
-
-void stop_if_interrupted() {
-  if (const int signal_number = interrupted_by(); signal_number != 0) throw Interrupted{signal_number};
-}
-
 /// One bar for each stretch of work: begun with its first report, again where the work goes back or to another total.
 class Bar {
  public:

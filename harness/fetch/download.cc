@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
 #include <thread>
 
 #include "engine/errors.h"
@@ -21,8 +20,6 @@ namespace lra::harness {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr size_t kHashPieceBytes = size_t{1} << 20;
 
 std::string bytes_text(uint64_t bytes) { return reports::format_bytes(static_cast<int64_t>(bytes)); }
 
@@ -74,7 +71,7 @@ class Download {
       problem_ = attempt.problem;
       if (attempt.next == Attempt::Next::give_up) return std::nullopt;
       if (attempt.next == Attempt::Next::verify) {
-        const std::string sha256 = hash_file(part_.path(), events_.verifying);
+        const std::string sha256 = io::sha256_file(part_.path(), events_.verifying);
         if (!wanted_.sha256 || *wanted_.sha256 == sha256) return publish(url, sha256);
         problem_ = fmt::format("the file that came has SHA-256 {}, expected {}", sha256, *wanted_.sha256);
         const bool once_more = in_pieces_ && !restarted_;
@@ -287,23 +284,6 @@ class Download {
 };
 
 }  // namespace
-
-std::string hash_file(const fs::path& path, const std::function<void(uint64_t, uint64_t)>& progress) {
-  std::ifstream file(path, std::ios::binary);
-  std::error_code error;
-  const uint64_t total = fs::file_size(path, error);
-  if (!file || error) throw DataError(fmt::format("cannot read `{}`", path.string()), "check its permissions");
-  io::Sha256 sha256;
-  std::vector<char> piece(kHashPieceBytes);
-  uint64_t done = 0;
-  while (file.read(piece.data(), static_cast<std::streamsize>(piece.size())) || file.gcount() > 0) {
-    const auto count = static_cast<size_t>(file.gcount());
-    sha256.update(std::string_view(piece.data(), count));
-    progress(done += count, total);
-  }
-  if (file.bad()) throw DataError(fmt::format("cannot read all of `{}`", path.string()), "check the disk");
-  return sha256.hex_digest();
-}
 
 Downloaded download(const Wanted& wanted, const DownloadOptions& options, const DownloadEvents& events) {
   return Download(wanted, options, events).run();

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "engine/io/sha256.h"
+
 namespace lra::harness {
 
 struct Wanted {
@@ -29,10 +31,10 @@ struct DownloadOptions {
 inline constexpr uint64_t kFartherBytes = 1 << 20;
 
 struct DownloadEvents {
-  std::function<void(uint64_t done, uint64_t total)> progress;   // total 0: unknown. `done` goes back where it restarts
-  std::function<void(uint64_t done, uint64_t total)> verifying;  // bytes hashed
-  std::function<void(const std::string& line)> note;             // what a reader of a log wants to know
-  std::function<void()> watch;                                   // often; may throw to stop, the part is kept
+  std::function<void(uint64_t done, uint64_t total)> progress;  // total 0: unknown. `done` goes back where it restarts
+  io::HashProgressFn verifying;                                 // bytes hashed
+  std::function<void(const std::string& line)> note;            // what a reader of a log wants to know
+  std::function<void()> watch;                                  // often; may throw to stop, the part is kept
 };
 
 struct Downloaded {
@@ -46,9 +48,5 @@ struct Downloaded {
 /// the file, without where the SHA-256 is known and decides. One caller at a time for a target.
 /// Throws: DataError naming each address and what went wrong there; ResourceError for a disk that is or will be full.
 Downloaded download(const Wanted& wanted, const DownloadOptions& options, const DownloadEvents& events);
-
-/// SHA-256 of a file of any size, in bounded memory; `progress` is called with the bytes that are hashed and all.
-std::string hash_file(const std::filesystem::path& path,
-                      const std::function<void(uint64_t done, uint64_t total)>& progress);
 
 }  // namespace lra::harness

@@ -129,7 +129,7 @@ class Fetch {
 
  private:
   FetchedFile compare() const {
-    const std::string found = hash_file(target_, events_.verifying);
+    const std::string found = io::sha256_file(target_, events_.verifying);
     if (sha256_ && found != *sha256_) {
       throw DataError(fmt::format("`{}` is there with SHA-256 {}, expected {} ({})", target_.string(), found, *sha256_,
                                   origin_of_hash()),

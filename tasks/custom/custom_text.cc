@@ -23,8 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kMaxTokens = int64_t{1} << 24;  // of an example: what a manifest can say
-
 /// One file for each split, of which only that for validation may be absent; or any one file.
 struct Files {
   SourceTree tree;
@@ -91,12 +89,12 @@ class CustomText : public Task {
                          {"encoding", "max_length", "min_count", "source_name", "split_seed"});
     const std::string encoding_name = set.choice("encoding", encoding_choices());
     const bool has_characters = encoding_name == "characters";
-    const int64_t max_length = set.integer("max_length", kMaxTokens, 1, kMaxTokens);
+    const int64_t max_length = set.integer("max_length", kMaxNominalLength, 1, kMaxNominalLength);
     const int64_t min_count = set.integer("min_count", int64_t{kMinCharacterCount}, 1, INT64_MAX);
     const int64_t seed = set.integer("split_seed", kDefaultSplitSeed, 0, INT64_MAX);
     const std::string source_name = set.text("source_name", name_of(options.from));
     // A character takes up to four bytes.
-    const int64_t max_bytes = has_characters ? std::min(kMaxTokens, 4 * max_length) : max_length;
+    const int64_t max_bytes = has_characters ? std::min(kMaxNominalLength, 4 * max_length) : max_length;
     refuse_existing_dataset(data_dir, facts_.name, options.force);
     const Source source(options.from, options.note, progress);
     const Files files = find_files(source);
@@ -113,7 +111,7 @@ class CustomText : public Task {
     manifest.num_classes = static_cast<int>(survey.classes.names().size());
     manifest.parameters = {{"encoding", encoding_name}, {"source_name", source_name}};
     if (has_characters) manifest.parameters["min_count"] = min_count;
-    if (max_length < kMaxTokens) manifest.parameters["max_length"] = max_length;
+    if (max_length < kMaxNominalLength) manifest.parameters["max_length"] = max_length;
     if (!files.has_validation) manifest.parameters["split_seed"] = seed;
     manifest.source.counts["empty_texts"] = survey.empty_texts;
     if (has_characters) manifest.source.counts["invalid_utf8_bytes"] = survey.invalid_bytes;

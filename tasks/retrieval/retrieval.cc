@@ -38,9 +38,8 @@ class Retrieval : public Task {
   const TaskFacts& facts() const override { return facts_; }
 
   void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
-    constexpr int64_t kMaxLength = int64_t{1} << 24;
     const Parameters set("an import of retrieval", options.parameters, {"max_length", "source_name"});
-    const int64_t max_length = set.integer("max_length", facts_.nominal_length, 1, kMaxLength);
+    const int64_t max_length = set.integer("max_length", facts_.nominal_length, 1, kMaxNominalLength);
     const std::string source_name = set.text("source_name", "AAN");
     refuse_existing_dataset(data_dir, facts_.name, options.force);
     std::vector<std::string> names;

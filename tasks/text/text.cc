@@ -21,7 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kUnlimited = int64_t{1} << 24;          // tokens; what a manifest can say
 constexpr uint64_t kMaxReviewBytes = uint64_t{16} << 20;  // a thousand times the longest
 
 /// Reads all reviews into the spool and counts their characters on the way.
@@ -71,7 +70,7 @@ class Text : public Task {
   void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
     const Parameters set("an import of text", options.parameters, {"encoding", "max_length"});
     const std::string encoding_name = set.choice("encoding", encoding_choices());
-    const int64_t max_length = set.integer("max_length", kUnlimited, 1, kUnlimited);
+    const int64_t max_length = set.integer("max_length", kMaxNominalLength, 1, kMaxNominalLength);
     const bool has_characters = encoding_name == "characters";
     refuse_existing_dataset(data_dir, facts_.name, options.force);
     const Source source(options.from, options.note, progress);
@@ -87,7 +86,7 @@ class Text : public Task {
     manifest.class_names = {"neg", "pos"};
     manifest.token_type = TokenType::kUint16;
     manifest.parameters["encoding"] = encoding_name;
-    if (max_length < kUnlimited) {
+    if (max_length < kMaxNominalLength) {
       manifest.parameters["max_length"] = max_length;
       manifest.nominal_length = std::min(max_length, facts_.nominal_length);
     }

@@ -171,7 +171,7 @@ TEST(PairsTest, ThreadsDoNotShowInTheNumbers) {
   }
 }
 
-/// [d] twice the same sequence: the two are dropped out by masks of their own.
+/// Twice the same sequence: the two are dropped out by masks of their own.
 class TwinExamples final : public Examples {
  public:
   int inputs() const override { return 2; }
@@ -224,9 +224,17 @@ TEST(PairsTest, TheForecastIsWhatIsAllocatedAndShortMemoryChangesNothing) {
     EXPECT_EQ(memory.second_arena_bytes, memory.sequence_arena_bytes);
     EXPECT_GT(memory.head_arena_bytes, 0);
   }
+  const int64_t needed_bytes = Learner(model, {.threads = 2}, examples.lengths(), {}).memory().total();
+  const LearnerOptions tight{.threads = 2, .memory_limit_bytes = needed_bytes - 1};
+  {
+    Model short_of_memory(config, kPairs, Dtype::f32, engine::Kernels::fused);
+    const Learner learner(short_of_memory, tight, examples.lengths(), {});
+    EXPECT_TRUE(learner.memory().is_short || short_of_memory.activations() == engine::Activations::recomputed);
+    EXPECT_LT(learner.memory().total(), needed_bytes);
+  }
+  EXPECT_EQ(train(config, tight), train(config, {.threads = 2}));
   Learner inferring(model, {.threads = 2}, {}, examples.lengths());
   EXPECT_EQ(inferring.memory().second_arena_bytes, 0);  // the two take turns
-  EXPECT_EQ(train(config, {.threads = 2, .memory_limit_bytes = memory.total() - 1}), train(config, {.threads = 2}));
 }
 
 TEST(PairsTest, FlopsCountBothSequencesAndTheHead) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <vector>
+
 #include "engine/errors.h"
 #include "tests/temporary_directory.h"
 
@@ -28,6 +30,22 @@ TEST(Sha256Test, OfAFileEqualsThatOfItsBytes) {
   EXPECT_EQ(sha256_file(directory / "a"), sha256_hex("abc"));
   EXPECT_EQ(sha256_file(directory / "empty"), sha256_hex(""));
   EXPECT_THROW(sha256_file(directory / "no"), DataError);
+  EXPECT_THROW(sha256_file(directory.path()), DataError);
+}
+
+TEST(Sha256Test, OfALongFileReportsItsWayAndCanBeStopped) {
+  const testing::TemporaryDirectory directory;
+  const std::string bytes((size_t{2} << 20) + 1, 'x');
+  testing::write_bytes(directory / "long", bytes);
+  std::vector<uint64_t> seen;
+  const auto note = [&](uint64_t done_bytes, uint64_t total_bytes) {
+    seen.push_back(done_bytes);
+    EXPECT_EQ(total_bytes, bytes.size());
+  };
+  EXPECT_EQ(sha256_file(directory / "long", note), sha256_hex(bytes));
+  ASSERT_GE(seen.size(), 2U);
+  EXPECT_EQ(seen.back(), bytes.size());
+  EXPECT_THROW(sha256_file(directory / "long", [](uint64_t, uint64_t) { throw 1; }), int);
 }
 
 }  // namespace

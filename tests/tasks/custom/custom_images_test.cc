@@ -13,6 +13,7 @@
 #include "tasks/png.h"
 #include "tasks/registry.h"
 #include "tests/tasks/archive_builder.h"
+#include "tests/tasks/importing.h"
 #include "tests/tasks/jpeg_writer.h"
 #include "tests/temporary_directory.h"
 
@@ -27,20 +28,8 @@ using testing::TemporaryDirectory;
 using testing::thrown_by;
 using testing::write_bytes;
 
-struct Imported {
-  Dataset dataset;
-  std::vector<std::string> notes;
-};
-
 Imported import_images(const fs::path& from, const fs::path& data_dir, const ParameterTexts& parameters = {}) {
-  std::vector<std::string> notes;
-  task_named("custom_images")
-      .import({.from = from,
-               .parameters = parameters,
-               .force = true,
-               .note = [&](const std::string& note) { notes.push_back(note); }},
-              data_dir, {});
-  return {Dataset::open(data_dir, "custom_images"), notes};
+  return import_task("custom_images", from, data_dir, parameters);
 }
 
 /// A gray image of 2 x 3 pixels that begins with `first`.

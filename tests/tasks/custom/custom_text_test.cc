@@ -9,6 +9,7 @@
 #include "tasks/encoding.h"
 #include "tasks/registry.h"
 #include "tests/tasks/archive_builder.h"
+#include "tests/tasks/importing.h"
 #include "tests/temporary_directory.h"
 
 namespace lra::tasks {
@@ -23,20 +24,8 @@ using testing::TemporaryDirectory;
 using testing::thrown_by;
 using testing::write_bytes;
 
-struct Imported {
-  Dataset dataset;
-  std::vector<std::string> notes;
-};
-
 Imported import_texts(const fs::path& from, const fs::path& data_dir, const ParameterTexts& parameters = {}) {
-  std::vector<std::string> notes;
-  task_named("custom_text")
-      .import({.from = from,
-               .parameters = parameters,
-               .force = true,
-               .note = [&](const std::string& note) { notes.push_back(note); }},
-              data_dir, {});
-  return {Dataset::open(data_dir, "custom_text"), notes};
+  return import_task("custom_text", from, data_dir, parameters);
 }
 
 std::string example(const Split& split, int64_t i) {

@@ -7,6 +7,7 @@
 #include "tasks/image/cifar.h"
 #include "tasks/registry.h"
 #include "tests/tasks/archive_builder.h"
+#include "tests/tasks/importing.h"
 #include "tests/temporary_directory.h"
 
 namespace lra::tasks {
@@ -67,8 +68,7 @@ void write_batches(const fs::path& directory) {
 }
 
 Dataset import_image(const fs::path& from, const fs::path& data_dir, const ParameterTexts& parameters = {}) {
-  task_named("image").import({.from = from, .parameters = parameters, .force = true}, data_dir, {});
-  return Dataset::open(data_dir, "image");
+  return import_task("image", from, data_dir, parameters).dataset;
 }
 
 TEST(ImageTest, FactsAreThoseOfTheBenchmark) {

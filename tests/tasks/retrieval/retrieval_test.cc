@@ -10,6 +10,7 @@
 #include "tasks/retrieval/overlap.h"
 #include "tasks/retrieval/pairs.h"
 #include "tests/tasks/archive_builder.h"
+#include "tests/tasks/importing.h"
 #include "tests/temporary_directory.h"
 
 namespace lra::tasks {
@@ -32,8 +33,7 @@ void write_files(const fs::path& directory, const std::string& train, const std:
 }
 
 Dataset import_retrieval(const fs::path& from, const fs::path& data_dir, const ParameterTexts& parameters = {}) {
-  task_named("retrieval").import({.from = from, .parameters = parameters, .force = true}, data_dir, {});
-  return Dataset::open(data_dir, "retrieval");
+  return import_task("retrieval", from, data_dir, parameters).dataset;
 }
 
 std::string document(const Split& split, int64_t example, int input) {

@@ -9,6 +9,7 @@
 #include "tasks/summary.h"
 #include "tasks/text/reviews.h"
 #include "tests/tasks/archive_builder.h"
+#include "tests/tasks/importing.h"
 #include "tests/temporary_directory.h"
 
 namespace lra::tasks {
@@ -42,19 +43,8 @@ void write_reviews(const fs::path& root) {
   write_review(root / "aclImdb/README", "read me");
 }
 
-struct Imported {
-  Dataset dataset;
-  std::vector<std::string> notes;
-};
-
 Imported import_text(const fs::path& from, const fs::path& data_dir, const ParameterTexts& parameters = {}) {
-  std::vector<std::string> notes;
-  task_named("text").import({.from = from,
-                             .parameters = parameters,
-                             .force = true,
-                             .note = [&](const std::string& note) { notes.push_back(note); }},
-                            data_dir, {});
-  return {Dataset::open(data_dir, "text"), notes};
+  return import_task("text", from, data_dir, parameters);
 }
 
 std::vector<std::string> documents(const Split& split) {
