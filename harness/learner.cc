@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cmath>
 #include <set>
@@ -356,15 +357,18 @@ int64_t Learner::longest_rows(const Examples& examples, std::span<const int64_t>
   return model_.rows_for(longest);
 }
 
-void Learner::run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes) {
+void Learner::run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes,
+                      const std::function<void(int64_t example)>& done) {
   run_tasks(static_cast<int64_t>(batch.size()), longest_rows(examples, batch), Mode::infer,
             [&](int64_t task, engine::Seat seat) {
-              run_example(examples, {.example = batch[static_cast<size_t>(task)], .mode = Mode::infer}, seat,
+              const int64_t example = batch[static_cast<size_t>(task)];
+              run_example(examples, {.example = example, .mode = Mode::infer}, seat,
                           outcomes[static_cast<size_t>(task)]);
+              if (done && seat.member.index == 0) done(example);
             });
 }
 
-Tally Learner::evaluate(const Examples& examples) {
+Tally Learner::evaluate(const Examples& examples, const EvaluationProgressFn& progress) {
   const Clock::time_point start = Clock::now();
   std::vector<int64_t> order(static_cast<size_t>(examples.size()));
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>(i);
@@ -372,7 +376,14 @@ Tally Learner::evaluate(const Examples& examples) {
   std::stable_sort(order.begin(), order.end(),
                    [&](int64_t a, int64_t b) { return examples.tokens(a) > examples.tokens(b); });
   std::vector<Outcome> outcomes(order.size());
-  run_all(examples, order, outcomes);
+  std::function<void(int64_t)> done;
+  std::atomic<int64_t> done_tokens{0};
+  int64_t total_tokens = 0;
+  if (progress) {
+    for (const int64_t example : order) total_tokens += examples.tokens(example);
+    done = [&](int64_t example) { progress(done_tokens += examples.tokens(example), total_tokens); };
+  }
+  run_all(examples, order, outcomes, done);
   for (Worker& worker : worker_) worker.data_s = worker.forward_s = worker.backward_s = 0;
   phases_.eval += seconds_since(start);
   return tally(outcomes);

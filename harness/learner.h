@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -66,6 +67,9 @@ struct LearnerOptions {
 MemoryForecast forecast(Model& model, engine::Workers& workers, std::span<const int64_t> train_lengths,
                         std::span<const int64_t> infer_lengths, int examples_at_once);
 
+/// Called with how many tokens of all examples were evaluated.
+using EvaluationProgressFn = std::function<void(int64_t done_tokens, int64_t total_tokens)>;
+
 class Learner {
  public:
   /// Plans for all lengths that will occur. Where memory is short, fewer examples run at once, each on several threads
@@ -79,8 +83,9 @@ class Learner {
   /// The same bits for any number of threads. Does not allocate.
   Tally train_step(const Examples& examples, std::span<const int64_t> batch, int64_t step);
 
-  /// Every given example exactly once, in inference mode.
-  Tally evaluate(const Examples& examples);
+  /// Every given example exactly once, in inference mode. `progress` is called from the threads that work, after each
+  /// example, and does not throw.
+  Tally evaluate(const Examples& examples, const EvaluationProgressFn& progress = {});
   /// Inference on a batch alone, for measuring.
   Tally infer_batch(const Examples& examples, std::span<const int64_t> batch);
 
@@ -125,7 +130,8 @@ class Learner {
   };
   void run_example(const Examples& examples, const Task& task, const engine::Seat& seat, Outcome& outcome);
   void run_tasks(int64_t tasks, int64_t longest_rows, Mode mode, engine::Job<int64_t, engine::Seat> body);
-  void run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes);
+  void run_all(const Examples& examples, std::span<const int64_t> batch, std::span<Outcome> outcomes,
+               const std::function<void(int64_t example)>& done = {});
   int64_t longest_rows(const Examples& examples, std::span<const int64_t> batch) const;
   void sum_lanes_and_update(int64_t step);
   void collect_worker_seconds();

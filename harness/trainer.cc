@@ -10,6 +10,7 @@
 #include "engine/errors.h"
 #include "engine/io/directory_lock.h"
 #include "harness/environment.h"
+#include "harness/evaluation_bar.h"
 #include "harness/initial_weights.h"
 #include "harness/progress.h"
 #include "harness/record_builder.h"
@@ -195,7 +196,7 @@ class TrainingRun {
 
   /// False when the weights have become such that the loss is not finite.
   bool evaluate(RunState& state) {
-    const Tally tally = learner_->evaluate(inputs_.validation);
+    const Tally tally = evaluate_with_bar(*learner_, inputs_.validation, "validation");
     if (!std::isfinite(tally.loss_sum)) {
       metrics_->append(state.step, "validation", {{"diverged", true}});
       return false;
@@ -250,7 +251,7 @@ class TrainingRun {
     const bool best = config_.train.selection == Selection::kBestValidation;
     if (best)
       load_weights(inputs_.best_checkpoint(), inputs_.config_hash, learner_->model().parameters(), learner_->weights());
-    const Tally test = learner_->evaluate(inputs_.test);
+    const Tally test = evaluate_with_bar(*learner_, inputs_.test, "test");
     const reports::Interval interval = reports::wilson_interval(test.correct, test.examples);
     record.accuracy = {.train = state.last_window.accuracy(),
                        .validation = best ? state.best.accuracy : state.last_validation_accuracy,

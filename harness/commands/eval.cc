@@ -9,6 +9,7 @@
 #include "harness/checkpoint.h"
 #include "harness/commands/command.h"
 #include "harness/commands/options.h"
+#include "harness/evaluation_bar.h"
 #include "harness/examples.h"
 #include "harness/record_builder.h"
 #include "harness/terminal.h"
@@ -51,7 +52,7 @@ int run_eval(const EvalFlags& flags) {
                   {}, lengths);
   const fs::path weights = weights_of_run(run, config);
   load_weights(weights, config_hash(config, dataset.manifest().dataset_sha256), model.parameters(), learner.weights());
-  const Tally tally = learner.evaluate(examples);
+  const Tally tally = evaluate_with_bar(learner, examples, flags.split);
   const reports::Interval interval = reports::wilson_interval(tally.correct, tally.examples);
   reports::ResultRecord baselines;  // of the test split; there are none to put beside the others
   baselines.task.name = config.task.name;

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <mutex>
 #include <numeric>
+#include <set>
 #include <stdexcept>
 
 #include "attention/registry.h"
@@ -174,7 +176,15 @@ TEST(LearnerTest, EvaluationCountsEveryExampleOnceWhateverTheThreads) {
       const VariedExamples examples(count, kLongest, 2);
       const std::vector<int64_t> lengths = examples.lengths();
       Learner learner(model, {.threads = threads}, {}, lengths);
-      const Tally tally = learner.evaluate(examples);
+      std::mutex mutex;
+      std::set<int64_t> reported;
+      const Tally tally = learner.evaluate(examples, [&](int64_t done_tokens, int64_t total_tokens) {
+        const std::lock_guard lock(mutex);
+        reported.insert(done_tokens);
+        EXPECT_EQ(total_tokens, std::accumulate(lengths.begin(), lengths.end(), int64_t{0}));
+      });
+      EXPECT_EQ(reported.size(), static_cast<size_t>(count));
+      EXPECT_EQ(*reported.rbegin(), tally.tokens);
       for (int64_t i = 0; i < count; ++i) EXPECT_EQ(examples.times_copied(i), 1) << "example " << i;
       EXPECT_EQ(tally.examples, count);
       EXPECT_EQ(tally.tokens, std::accumulate(lengths.begin(), lengths.end(), int64_t{0}));

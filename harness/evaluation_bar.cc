@@ -1,0 +1,26 @@
+#include "harness/evaluation_bar.h"
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+
+#include "harness/progress.h"
+
+namespace lra::harness {
+
+Tally evaluate_with_bar(Learner& learner, const Examples& examples, const std::string& label) {
+  using Clock = std::chrono::steady_clock;
+  constexpr std::chrono::seconds kPatience{1};
+  const Clock::time_point start = Clock::now();
+  std::mutex mutex;  // the workers report from their own threads
+  std::unique_ptr<Progress> bar;
+  return learner.evaluate(examples, [&](int64_t done_tokens, int64_t total_tokens) {
+    const std::lock_guard lock(mutex);
+    const auto done = static_cast<uint64_t>(done_tokens);
+    if (!bar && Clock::now() - start >= kPatience)
+      bar = std::make_unique<Progress>(label, static_cast<uint64_t>(total_tokens), "tokens", done);
+    if (bar) bar->update(done);
+  });
+}
+
+}  // namespace lra::harness
