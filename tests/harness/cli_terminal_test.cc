@@ -88,7 +88,7 @@ TEST_F(CliTerminalTest, TheBarOfATrainingStaysOnItsLine) {
   make_data();
   for (const int columns : {40, 80}) {
     const std::string screen =
-        on_terminal(train({"--force", "--set", "train.steps=2000", "--set", "train.eval_every=500"}), columns);
+        on_terminal(train({"--force", "--set", "train.steps=800", "--set", "train.eval_every=200"}), columns);
     ASSERT_THAT(screen, HasSubstr("run directory"));
     std::vector<std::string> bars;
     for (const std::string& line : lines_of(screen))
