@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,14 +15,38 @@
 namespace lra::tasks {
 namespace fs = std::filesystem;
 
-NewDirectory::NewDirectory(const fs::path& target) : target_(fs::absolute(target / "").parent_path()) {
+namespace {
+
+/// Whether an empty directory must stay the one it is: others look at it, or it is another disk.
+bool is_irreplaceable(const fs::path& directory) {
   std::error_code error;
-  if (fs::exists(target_, error) && (!fs::is_directory(target_, error) || !fs::is_empty(target_, error))) {
-    throw UsageError(fmt::format("`{}` exists and is not an empty directory", target.string()),
-                     "choose another --output, or remove what is there");
+  if (fs::equivalent(directory, fs::current_path(error), error)) return true;
+  struct stat own {};
+  struct stat parent {};
+  return ::stat(directory.c_str(), &own) == 0 && ::stat(directory.parent_path().c_str(), &parent) == 0 &&
+         own.st_dev != parent.st_dev;
+}
+
+}  // namespace
+
+NewDirectory::NewDirectory(const fs::path& target) {
+  std::error_code error;
+  target_ = (fs::weakly_canonical(fs::absolute(target), error) / "").parent_path();
+  if (error) io::throw_system_error("look at", target, error.value());
+  if (fs::exists(target_, error)) {
+    if (!fs::is_directory(target_, error) || !fs::is_empty(target_, error)) {
+      throw UsageError(fmt::format("`{}` exists and is not an empty directory", target.string()),
+                       "choose another --output, or remove what is there");
+    }
+    if (is_irreplaceable(target_)) {
+      throw UsageError(
+          fmt::format("`{}` is the working directory or a mount point, which cannot be replaced", target.string()),
+          fmt::format("--output {}", (target / "images").string()));
+    }
   }
   draft_ = target_.parent_path() / fmt::format(".{}.tmp", target_.filename().string());
   fs::remove_all(draft_, error);
+  if (error) io::throw_system_error("remove", draft_, error.value());
   io::create_directories(draft_);
 }
 

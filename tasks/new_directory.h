@@ -11,7 +11,8 @@ namespace lra::tasks {
 /// removed; what a killed process left is removed by the next one that writes to the same target.
 class NewDirectory {
  public:
-  /// Throws: UsageError when `target` is there already and is not an empty directory; ResourceError.
+  /// Throws: UsageError when `target` is there already and is not an empty directory, or one that cannot be replaced
+  /// (the working directory, a mount point); ResourceError.
   explicit NewDirectory(const std::filesystem::path& target);
   NewDirectory(const NewDirectory&) = delete;
   NewDirectory& operator=(const NewDirectory&) = delete;

@@ -53,5 +53,30 @@ TEST(NewDirectoryTest, RefusesToReplaceAnything) {
   EXPECT_EQ(testing::read_bytes(parent / "file"), "x");
 }
 
+TEST(NewDirectoryTest, RefusesTheWorkingDirectory) {
+  const TemporaryDirectory parent;
+  const fs::path before = fs::current_path();
+  fs::current_path(parent.path());
+  const auto refusal = testing::thrown_by<UsageError>([] { const NewDirectory directory("."); });
+  fs::current_path(before);
+  EXPECT_THAT(refusal.what(), HasSubstr("working directory"));
+  EXPECT_EQ(refusal.hint(), "--output ./images");
+  EXPECT_TRUE(fs::is_empty(parent.path()));
+}
+
+TEST(NewDirectoryTest, FollowsLinksAndDots) {
+  const TemporaryDirectory parent;
+  fs::create_directories(parent / "real");
+  fs::create_directory_symlink(parent / "real", parent / "link");
+  for (const char* name : {"link", "new/../dots/."}) {
+    NewDirectory directory(parent / name);
+    directory.write("x.txt", bytes_of("x"));
+    directory.publish();
+  }
+  EXPECT_EQ(testing::read_bytes(parent / "real/x.txt"), "x");
+  EXPECT_EQ(testing::read_bytes(parent / "dots/x.txt"), "x");
+  EXPECT_EQ(std::distance(fs::directory_iterator(parent.path()), {}), 3);
+}
+
 }  // namespace
 }  // namespace lra::tasks
