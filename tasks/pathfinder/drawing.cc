@@ -152,9 +152,9 @@ double radians(double degrees) { return degrees * std::numbers::pi / 180; }
 Heading::Heading(double orientation) : sine(std::sin(orientation)), cosine(std::cos(orientation)) {}
 
 Point moved(Point from, const Heading& heading, double distance) {
-  // fma: so that no compiler has a choice of how to round.
-  return {static_cast<int>(std::ceil(std::fma(distance, heading.sine, from.y))),
-          static_cast<int>(std::ceil(std::fma(distance, heading.cosine, from.x)))};
+  // Product and sum are rounded each, as the original program does: see CMakeLists.txt.
+  return {static_cast<int>(std::ceil(from.y + distance * heading.sine)),
+          static_cast<int>(std::ceil(from.x + distance * heading.cosine))};
 }
 
 double reversed(double orientation) { return orientation + (orientation < 0 ? std::numbers::pi : -std::numbers::pi); }
@@ -238,6 +238,7 @@ Disc draw_disc(const GeneratorParameters& parameters, const LanczosFilter& filte
   rows_of(centre.y, first.y, count.y);
   rows_of(centre.x, first.x, count.x);
   Disc disc;
+  if (count.y <= 0 || count.x <= 0) return disc;
   Point end;
   touched(first.y, count.y, disc.corner.y, end.y);
   touched(first.x, count.x, disc.corner.x, end.x);

@@ -93,7 +93,7 @@ struct Disc {
   std::vector<float> values;  // [rows, columns], some of them negative
 };
 
-/// `filter` shrinks size * antialias_scale to size.
+/// `filter` shrinks size * antialias_scale to size. Empty where the disc lies outside the image.
 Disc draw_disc(const GeneratorParameters& parameters, const LanczosFilter& filter, Point centre);
 
 }  // namespace lra::tasks::pathfinder

@@ -113,6 +113,32 @@ TEST(DrawDiscTest, IsTheSameEverywhereButAtTheBorder) {
   }
 }
 
+TEST(DrawDiscTest, IsEmptyOutsideTheImage) {
+  GeneratorParameters parameters = default_parameters(32, Difficulty::kHard);
+  parameters.antialias_scale = 1;
+  parameters.marker_radius = 0.5;
+  const LanczosFilter filter(32, 32);
+  for (const Point centre : {Point{-1, 5}, Point{5, -1}, Point{32, 31}}) {
+    const Disc disc = draw_disc(parameters, filter, centre);
+    EXPECT_EQ(disc.rows * disc.columns, 0) << centre.y << " " << centre.x;
+    EXPECT_TRUE(disc.values.empty());
+  }
+}
+
+TEST(MovedTest, RoundsTheProductAndTheSum) {
+  for (int degree = -180; degree < 180; ++degree) {
+    const Heading heading(radians(degree));
+    for (int distance = 1; distance <= 16; ++distance) {
+      const volatile double dy = distance * heading.sine;  // volatile: no compiler makes it part of the sum
+      const volatile double dx = distance * heading.cosine;
+      for (int at = 0; at < 256; ++at) {
+        const Point expected{static_cast<int>(std::ceil(at + dy)), static_cast<int>(std::ceil(at + dx))};
+        ASSERT_EQ(moved({at, at}, heading, distance), expected) << degree << " degrees, " << distance << ", at " << at;
+      }
+    }
+  }
+}
+
 TEST(MovedTest, LastBitsOfSinesCountNearTheOrigin) {
   const Heading left(std::numbers::pi);  // its sine is 1.2e-16
   EXPECT_EQ(moved({8, 20}, left, 4), (Point{8, 16}));
