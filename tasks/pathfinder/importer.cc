@@ -20,6 +20,7 @@ constexpr std::string_view kImages = "imgs/";
 constexpr std::string_view kMetadata = "metadata/";
 constexpr uint64_t kMaxMetadataBytes = uint64_t{64} << 20;
 constexpr uint64_t kMaxImageBytes = uint64_t{1} << 20;
+constexpr int kMaxImageSide = 1024;  // so that another size is told from no image at all
 
 /// The number that "metadata/<number>.npy" names; nothing for other files.
 std::optional<uint64_t> batch_number(std::string_view path) {
@@ -45,39 +46,13 @@ std::optional<size_t> part_in_set(std::string_view path) {
   return std::nullopt;
 }
 
-/// One line of the metadata of one batch.
-struct Listed {
+/// Where the metadata list an image.
+struct Listing {
   uint64_t batch = 0;
-  size_t line = 0;
+  size_t line = 0;  // 0: nowhere
   size_t file = 0;  // of the metadata
-  std::string path;
   int label = 0;
 };
-
-std::string place_of(const Source& source, const SourceTree& metadata, const Listed& listed) {
-  return fmt::format("line {} of `{}`", listed.line, source.shown(metadata, listed.file));
-}
-
-/// Throws for images that are not in the tree, or listed twice.
-void check_listed(const Source& source, const SourceTree& tree, const SourceTree& metadata,
-                  const std::vector<Listed>& all) {
-  std::vector<const Listed*> by_path;
-  for (const Listed& listed : all) {
-    if (!std::binary_search(tree.files.begin(), tree.files.end(), listed.path)) {
-      throw DataError(fmt::format("there is no `{}`; {} lists it", printable(tree.root + listed.path),
-                                  place_of(source, metadata, listed)),
-                      "look whether the download is complete, or unpack it again");
-    }
-    by_path.push_back(&listed);
-  }
-  std::sort(by_path.begin(), by_path.end(), [](const Listed* a, const Listed* b) { return a->path < b->path; });
-  const auto twice = std::adjacent_find(by_path.begin(), by_path.end(),
-                                        [](const Listed* a, const Listed* b) { return a->path == b->path; });
-  if (twice == by_path.end()) return;
-  throw DataError(fmt::format("`{}` is listed twice: in {} and in {}", (*twice)->path,
-                              place_of(source, metadata, **twice), place_of(source, metadata, **std::next(twice))),
-                  "unpack the download again");
-}
 
 }  // namespace
 
@@ -116,27 +91,41 @@ OfficialImages read_metadata(const Source& source, const SourceTree& tree) {
     if (batch_number(file)) metadata.files.push_back(file);
   }
   OfficialImages images;
-  std::vector<Listed> all;
+  std::vector<Listing> listings(tree.files.size());  // by file: no metadata can make it larger
+  std::vector<size_t> listed;
   source.read(metadata, [&](size_t file, ByteStream& bytes) {
     HashedStream hashed(bytes);
     const std::string name = source.shown(metadata, file);
     const std::string text = read_all(hashed, name, kMaxMetadataBytes);
-    for (ImageRow& row : parse_metadata(std::as_bytes(std::span(text)), name)) {
-      all.push_back({*batch_number(metadata.files[file]), row.line, file, std::move(row.path), row.label});
-    }
+    parse_metadata(std::as_bytes(std::span(text)), name, [&](const ImageRow& row) {
+      const auto found = std::lower_bound(tree.files.begin(), tree.files.end(), row.path);
+      if (found == tree.files.end() || *found != row.path) {
+        throw DataError(
+            fmt::format("there is no `{}`; line {} of `{}` lists it", printable(tree.root + row.path), row.line, name),
+            "look whether the download is complete, or unpack it again");
+      }
+      const auto image = static_cast<size_t>(found - tree.files.begin());
+      Listing& listing = listings[image];
+      if (listing.line > 0) {
+        throw DataError(fmt::format("`{}` is listed twice: in line {} of `{}` and in line {} of `{}`", row.path,
+                                    listing.line, source.shown(metadata, listing.file), row.line, name),
+                        "unpack the download again");
+      }
+      listing = {*batch_number(metadata.files[file]), row.line, file, row.label};
+      listed.push_back(image);
+    });
     images.file_sha256[metadata.files[file]] = hashed.sha256();
   });
-  if (all.empty()) {
+  if (listed.empty()) {
     throw DataError(fmt::format("no metadata in `{}` list any image", printable(tree.root + std::string(kMetadata))),
                     "look whether the download is complete, or unpack it again");
   }
-  check_listed(source, tree, metadata, all);
-  std::sort(all.begin(), all.end(), [](const Listed& a, const Listed& b) {
-    return std::tie(a.batch, a.line, a.path) < std::tie(b.batch, b.line, b.path);
+  std::sort(listed.begin(), listed.end(), [&](size_t a, size_t b) {
+    return std::tie(listings[a].batch, listings[a].line, a) < std::tie(listings[b].batch, listings[b].line, b);
   });
-  for (Listed& listed : all) {
-    images.paths.push_back(std::move(listed.path));
-    images.labels.push_back(static_cast<uint8_t>(listed.label));
+  for (const size_t image : listed) {
+    images.paths.push_back(tree.files[image]);
+    images.labels.push_back(static_cast<uint8_t>(listings[image].label));
   }
   return images;
 }
@@ -152,7 +141,7 @@ void read_images(const Source& source, const SourceTree& tree, const OfficialIma
     const std::string name = source.shown(sorted, file);
     const std::string bytes = read_all(stream, name, kMaxImageBytes);
     if (bytes.empty()) return visit(order[file], {});
-    const PngImage image = decode_png(std::as_bytes(std::span(bytes)), PngColor::kGray, name, size);
+    const PngImage image = decode_png(std::as_bytes(std::span(bytes)), PngColor::kGray, name, kMaxImageSide);
     if (image.height != size || image.width != size) {
       throw DataError(
           fmt::format("`{}` is {} x {} pixels, expected {} x {}", name, image.width, image.height, size, size),

@@ -59,8 +59,9 @@ ImageRow row_of(std::span<const std::string_view> columns, std::span<const size_
   return row;
 }
 
-std::vector<ImageRow> parse_text(std::string_view text, const std::string& name) {
-  std::vector<ImageRow> rows;
+using RowFn = std::function<void(const ImageRow& row)>;
+
+void parse_text(std::string_view text, const std::string& name, const RowFn& row) {
   std::vector<std::string_view> columns;
   std::vector<size_t> positions;
   size_t line = 0;
@@ -82,9 +83,8 @@ std::vector<ImageRow> parse_text(std::string_view text, const std::string& name)
       positions.push_back(begin + 1);
       begin = stop;
     }
-    rows.push_back(row_of(columns, positions, name, line));
+    row(row_of(columns, positions, name, line));
   }
-  return rows;
 }
 
 /// An array of strings of fixed width: [rows, columns] of `width` characters of 1 or 4 bytes.
@@ -130,10 +130,15 @@ StringArray parse_header(std::string_view bytes, const std::string& name) {
   if (header.find("'fortran_order': False") == std::string_view::npos) {
     fail_header(name, "the array is not in C order");
   }
+  constexpr std::string_view kWide = "'descr': '<U";
+  constexpr std::string_view kNarrow = "'descr': '|S";
   size_t at = 0;
-  const bool is_wide = header.find("'descr': '<U") != std::string_view::npos;
+  const bool is_wide = header.find(kWide) != std::string_view::npos;
+  if (!is_wide && header.find(kNarrow) == std::string_view::npos) {
+    fail_header(name, "the array holds something else than strings");  // pickled objects, for example: never unpacked
+  }
   array.character_bytes = is_wide ? 4 : 1;
-  array.width = number_after(header, is_wide ? "'descr': '<U" : "'descr': '|S", at, name);
+  array.width = number_after(header, is_wide ? kWide : kNarrow, at, name);
   at = 0;
   array.rows = number_after(header, "'shape': (", at, name);
   array.columns = number_after(header, ",", at, name);
@@ -151,9 +156,8 @@ StringArray parse_header(std::string_view bytes, const std::string& name) {
   return array;
 }
 
-std::vector<ImageRow> parse_array(std::string_view bytes, const std::string& name) {
+void parse_array(std::string_view bytes, const std::string& name, const RowFn& row) {
   const StringArray array = parse_header(bytes, name);
-  std::vector<ImageRow> rows;
   std::vector<std::string> cells(array.columns);
   std::vector<std::string_view> columns(array.columns);
   std::vector<size_t> positions(array.columns);
@@ -174,17 +178,20 @@ std::vector<ImageRow> parse_array(std::string_view bytes, const std::string& nam
       }
       columns[c] = cell;
     }
-    rows.push_back(row_of(columns, positions, name, r + 1));
+    row(row_of(columns, positions, name, r + 1));
   }
-  return rows;
 }
 
 }  // namespace
 
-std::vector<ImageRow> parse_metadata(std::span<const std::byte> bytes, const std::string& name) {
+void parse_metadata(std::span<const std::byte> bytes, const std::string& name, const RowFn& row) {
   constexpr std::string_view kMagic = "\x93NUMPY";
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  return text.starts_with(kMagic) ? parse_array(text, name) : parse_text(text, name);
+  if (text.starts_with(kMagic)) {
+    parse_array(text, name, row);
+  } else {
+    parse_text(text, name, row);
+  }
 }
 
 std::string metadata_line(const GeneratorParameters& parameters, int64_t batch, int64_t number, int label, int margin) {

@@ -257,14 +257,20 @@ TEST(PathfinderImportTest, RefusesWhatIsMissingOrDamaged) {
   write_bytes(root / "metadata/1.npy", metadata + "imgs/1 sample_7.png\n");
   EXPECT_THAT(archive.refusal().what(), HasSubstr("line 5, column 8: the line has 2 columns"));
   write_bytes(root / "metadata/1.npy", metadata + "imgs/0 sample_1.png 1 1\n");
-  EXPECT_THAT(archive.refusal().what(), HasSubstr("`imgs/0/sample_1.png` is listed twice: in line"));
+  EXPECT_THAT(archive.refusal().what(), HasSubstr("`imgs/0/sample_1.png` is listed twice: in line 2 of `"));
+  EXPECT_THAT(archive.refusal().what(), HasSubstr("metadata/0.npy` and in line 5 of `"));
   write_bytes(root / "metadata/1.npy", metadata);
   const std::string image = read_bytes(root / "imgs/1/sample_2.png");
   write_bytes(root / "imgs/1/sample_2.png", image.substr(0, image.size() / 2));
   EXPECT_THAT(archive.refusal().what(), HasSubstr("sample_2.png`: "));
-  const std::vector<std::byte> small = encode_gray_png(std::vector<uint8_t>(256, 9), 16, 16);
-  write_bytes(root / "imgs/1/sample_2.png", {reinterpret_cast<const char*>(small.data()), small.size()});
-  EXPECT_THAT(archive.refusal().what(), HasSubstr("is 16 x 16 pixels, expected 32 x 32"));
+  for (const int side : {16, 64}) {
+    const std::vector<uint8_t> pixels(static_cast<size_t>(side * side), 9);
+    const std::vector<std::byte> other = encode_gray_png(pixels, side, side);
+    write_bytes(root / "imgs/1/sample_2.png", {reinterpret_cast<const char*>(other.data()), other.size()});
+    const std::string sides = std::to_string(side) + " x " + std::to_string(side);
+    EXPECT_THAT(archive.refusal().what(), HasSubstr("is " + sides + " pixels, expected 32 x 32"));
+    EXPECT_THAT(archive.refusal().hint(), HasSubstr("the set of this size"));
+  }
   write_bytes(root / "imgs/1/sample_2.png", image);
   EXPECT_THAT(archive.refusal().what(), HasSubstr("no examples for the test split"));
   fs::remove_all(root / "metadata");
