@@ -18,10 +18,11 @@ std::string Task::tsv_header() const {
 
 std::string Task::tsv_row(const Split&, int64_t) const { return tsv_header(); }
 
-void Task::export_images(const Split& split, const std::filesystem::path& directory, const ProgressFn&) const {
+void Task::export_images(const Dataset&, SplitName split, const std::filesystem::path& directory,
+                         const ProgressFn&) const {
   throw UsageError(fmt::format("the examples of `{}` are no images", facts().name),
                    fmt::format("lra data export {} --split {} --format tsv --output {}.tsv", facts().name,
-                               split_text(split.name()), directory.string()));
+                               split_text(split), directory.string()));
 }
 
 }  // namespace lra::tasks

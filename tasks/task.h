@@ -105,8 +105,8 @@ class Task {
   virtual std::string tsv_header() const;
   virtual std::string tsv_row(const Split& split, int64_t example) const;
 
-  /// Writes one image per example into `directory`. Throws: UsageError when the examples are no images.
-  virtual void export_images(const Split& split, const std::filesystem::path& directory,
+  /// Writes one image per example of a split into `directory`. Throws: UsageError when the examples are no images.
+  virtual void export_images(const Dataset& dataset, SplitName split, const std::filesystem::path& directory,
                              const ProgressFn& progress) const;
 };
 

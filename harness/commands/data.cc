@@ -196,7 +196,7 @@ void run_export(const DataFlags& flags) {
     tasks::export_npy(dataset, split, flags.output, progress.reporter());
     written.push_back(tasks::labels_path(flags.output).string());
   } else {
-    task.export_images(dataset.split(split), flags.output, progress.reporter());
+    task.export_images(dataset, split, flags.output, progress.reporter());
   }
   progress.finish();
   if (flags.json) return print_result(ordered_json{{"written", written}}.dump(2) + "\n");

@@ -65,8 +65,9 @@ class Image : public Task {
     return {majority_baseline(dataset), token_histogram_baseline(dataset, "pixel_histogram")};
   }
 
-  void export_images(const Split& split, const fs::path& directory, const ProgressFn& progress) const override {
-    export_gray_images(split, image::kSide, image::kSide, directory, progress);
+  void export_images(const Dataset& dataset, SplitName split, const fs::path& directory,
+                     const ProgressFn& progress) const override {
+    export_gray_images(dataset.split(split), image::kSide, image::kSide, directory, progress);
   }
 
  private:

@@ -30,6 +30,19 @@ struct Tip {
   Point head;   // its far end
 };
 
+/// What is drawn before anything else, so that no rejection can bias it.
+struct Choice {
+  int label = 0;
+  size_t margin_index = 0;
+};
+
+Choice choice_of(const GeneratorParameters& parameters, Chance& chance) {
+  Choice choice{.label = chance.below(2)};
+  const auto margins = static_cast<int>(parameters.paddle_margin_list.size());
+  if (margins > 1) choice.margin_index = static_cast<size_t>(chance.below(margins));
+  return choice;
+}
+
 /// The paddles that fit beside each other at this margin, by the original program's rule, less those of longer snakes.
 int single_paddles(const GeneratorParameters& parameters, int margin) {
   const double factor = 123.5 / (7.5 + 13 * margin + 4 * margin * margin);
@@ -61,16 +74,17 @@ class Painter::Work {
   Description paint(Chance chance, std::span<uint8_t> pixels) {
     chance_ = &chance;
     description_ = {};
-    description_.label = chance.below(2);
-    const auto margins = static_cast<int>(parameters_.paddle_margin_list.size());
-    margin_index_ = static_cast<size_t>(margins > 1 ? chance.below(margins) : 0);
+    const Choice choice = choice_of(parameters_, chance);
+    description_.label = choice.label;
+    margin_index_ = choice.margin_index;
     margin_ = &tables_->margin(margin_index_);
     description_.margin = margin_->margin;
     while (!try_contours()) {
       if (description_.attempts == kHopelessAttempts) {
-        throw UsageError(fmt::format("no two contours of {} paddles found room in {} attempts",
-                                     parameters_.contour_length, kHopelessAttempts),
-                         "take a smaller task.contour_length, task.paddle_length or task.paddle_margin_list");
+        throw UsageError(
+            fmt::format("no two contours of {} paddles found room in {} attempts", parameters_.contour_length,
+                        kHopelessAttempts),
+            "take a smaller task.contour_length, task.paddle_length, task.paddle_margin_list or task.padding");
       }
     }
     blocked_ = frame_;
@@ -341,6 +355,11 @@ class Painter::Work {
   std::array<Tip, 2> tips_;
   std::array<Point, 2> tails_;
 };
+
+int margin_of(const GeneratorParameters& parameters, uint64_t seed, uint64_t image) {
+  Chance chance(seed, image);
+  return parameters.paddle_margin_list[choice_of(parameters, chance).margin_index];
+}
 
 Painter::Painter(std::shared_ptr<const Tables> tables) : work_(std::make_unique<Work>(std::move(tables))) {}
 

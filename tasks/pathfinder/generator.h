@@ -46,6 +46,9 @@ class Chance {
   PhiloxStream stream_;
 };
 
+/// The margin of an image, which paint() describes, without painting it.
+int margin_of(const GeneratorParameters& parameters, uint64_t seed, uint64_t image);
+
 /// Paints images; keeps its memory between them, so one object serves a thread.
 class Painter {
  public:

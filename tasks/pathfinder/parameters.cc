@@ -214,4 +214,13 @@ std::map<std::string, ParameterValue> recorded(const GeneratorParameters& parame
   return values;
 }
 
+GeneratorParameters parameters_of(const Manifest& manifest, GeneratorParameters defaults) {
+  if (manifest.source.kind != "generate") return defaults;
+  ParameterTexts texts;
+  for (const auto& [name, value] : manifest.parameters) {
+    texts["task." + name] = std::visit([](const auto& plain) { return fmt::format("{}", plain); }, value);
+  }
+  return parse_parameters(manifest.task, std::move(defaults), texts);
+}
+
 }  // namespace lra::tasks::pathfinder

@@ -59,4 +59,8 @@ GeneratorParameters parse_parameters(const std::string& task, GeneratorParameter
 /// For the manifest: every parameter under its name, as it would be typed.
 std::map<std::string, ParameterValue> recorded(const GeneratorParameters& parameters);
 
+/// Those of a generated dataset, from its manifest; `defaults` for an imported one.
+/// Throws: UsageError for a manifest that records other parameters.
+GeneratorParameters parameters_of(const Manifest& manifest, GeneratorParameters defaults);
+
 }  // namespace lra::tasks::pathfinder

@@ -104,6 +104,19 @@ std::vector<SplitName> dealt_splits(uint64_t seed, int64_t count) {
   return splits;
 }
 
+/// The split of image `number` of a generated dataset: one follows the other.
+SplitName split_of(const SplitSizes& sizes, int64_t number) {
+  if (number < sizes.train) return SplitName::kTrain;
+  return number < sizes.train + sizes.validation ? SplitName::kValidation : SplitName::kTest;
+}
+
+/// The number of the first image of a split of a generated dataset.
+int64_t first_image(const SplitSizes& sizes, SplitName split) {
+  return split == SplitName::kTrain        ? 0
+         : split == SplitName::kValidation ? sizes.train
+                                           : sizes.train + sizes.validation;
+}
+
 std::string empty_images_text(const std::vector<std::string>& paths) {
   constexpr size_t kMaxNamed = 5;
   const auto end = paths.begin() + static_cast<std::ptrdiff_t>(std::min(kMaxNamed, paths.size()));
@@ -145,11 +158,7 @@ class Pathfinder : public Task {
         {"attempts", 0}, {"attempts_past_seeding", 0}, {"distractors", 0}, {"distractor_tries", 0}};
     int64_t number = 0;
     gallery.paint(options.examples.total(), progress, [&](std::span<const uint8_t> pixels, const Description& image) {
-      const SplitSizes& sizes = options.examples;
-      const SplitName split = number < sizes.train                      ? SplitName::kTrain
-                              : number < sizes.train + sizes.validation ? SplitName::kValidation
-                                                                        : SplitName::kTest;
-      ++number;
+      const SplitName split = split_of(options.examples, number++);
       writer.add_sequence(split, pixels);
       writer.add_label(split, image.label);
       counts["attempts"] += image.attempts;
@@ -203,20 +212,29 @@ class Pathfinder : public Task {
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
-    return pathfinder::baselines_of(dataset, parameters_.size, parameters_.marker_radius);
+    const GeneratorParameters parameters = pathfinder::parameters_of(dataset.manifest(), parameters_);
+    return pathfinder::baselines_of(dataset, parameters.size, parameters.marker_radius);
   }
 
-  /// The official layout. Columns of the metadata besides the label say what the task's defaults are.
-  void export_images(const Split& split, const fs::path& directory, const ProgressFn& progress) const override {
-    const int margin = parameters_.paddle_margin_list.size() == 1 ? parameters_.paddle_margin_list[0] : 0;
+  /// The official layout. What a published set does not tell of its images is as the task's defaults have it.
+  void export_images(const Dataset& dataset, SplitName name, const fs::path& directory,
+                     const ProgressFn& progress) const override {
+    const Split& split = dataset.split(name);
+    const Manifest& manifest = dataset.manifest();
+    const GeneratorParameters parameters = pathfinder::parameters_of(manifest, parameters_);
+    const int64_t first = first_image(manifest.examples, name);
+    const int only_margin = parameters.paddle_margin_list.size() == 1 ? parameters.paddle_margin_list[0] : 0;
     NewDirectory images(directory);
     std::string metadata;
     for (int64_t i = 0; i < split.size(); ++i) {
       const int64_t batch = i / kBatchImages;
       const int64_t number = i % kBatchImages;
       images.write(fmt::format("imgs/{}/sample_{}.png", batch, number),
-                   encode_gray_png(split.tokens(i), parameters_.size, parameters_.size));
-      metadata += pathfinder::metadata_line(parameters_, batch, number, split.label(i), margin);
+                   encode_gray_png(split.tokens(i), parameters.size, parameters.size));
+      const int margin = manifest.source.kind == "generate" && manifest.seed
+                             ? pathfinder::margin_of(parameters, *manifest.seed, static_cast<uint64_t>(first + i))
+                             : only_margin;
+      metadata += pathfinder::metadata_line(parameters, batch, number, split.label(i), margin);
       if (number + 1 == kBatchImages || i + 1 == split.size()) {
         images.write(fmt::format("metadata/{}.npy", batch), std::as_bytes(std::span(metadata)));
         metadata.clear();

@@ -91,7 +91,7 @@ void add_seeds(const GeneratorParameters& parameters, MarginTables& tables) {
     throw UsageError(fmt::format("no first paddle fits: task.paddle_margin_list has {}, task.seed_distance is {}, "
                                  "task.padding {} and the image {} pixels wide",
                                  tables.margin, parameters.seed_distance, parameters.padding, side),
-                     "take a smaller margin or distance, or --set task.border=relaxed");
+                     "take a smaller margin, distance or padding, or --set task.border=relaxed");
   }
 }
 

@@ -63,7 +63,8 @@ TEST(RegistryTest, EveryTaskStatesItsFacts) {
 TEST(RegistryTest, TaskWithoutGeneratorOrImagesSaysWhatToTypeInstead) {
   const Impostor task("text");
   EXPECT_THAT(thrown_by<UsageError>([&] { task.generate({}, "d", {}); }).hint(), HasSubstr("lra data import text"));
-  EXPECT_THAT(thrown_by<UsageError>([&] { task.export_images({}, "d", {}); }).what(), HasSubstr("no images"));
+  EXPECT_THAT(thrown_by<UsageError>([&] { task.export_images({}, SplitName::kTest, "d", {}); }).what(),
+              HasSubstr("no images"));
   EXPECT_THAT(thrown_by<UsageError>([&] { task.tsv_row({}, 0); }).what(), HasSubstr("no text format"));
 }
 

@@ -139,9 +139,9 @@ TEST(CustomImagesTest, ExportedImagesOfATaskAreReadBack) {
   const Dataset images = Dataset::open(directory / "d", "image");
   fs::create_directory(directory / "png");
   for (const SplitName split : {SplitName::kTrain, SplitName::kTest}) {
-    task.export_images(images.split(split), directory / "png" / std::string(split_text(split)), {});
+    task.export_images(images, split, directory / "png" / std::string(split_text(split)), {});
   }
-  EXPECT_THROW(task.export_images(images.test(), directory / "png/test/", {}), UsageError);
+  EXPECT_THROW(task.export_images(images, SplitName::kTest, directory / "png/test/", {}), UsageError);
   const Dataset again = import_images(directory / "png", directory / "e").dataset;
   ASSERT_EQ(again.test().size(), 10);
   for (int64_t i = 0; i < 10; ++i) {

@@ -224,7 +224,7 @@ TEST(ListOpsTest, PaddedExportHoldsTokensAndLabels) {
 TEST(ListOpsTest, ItHasNoImages) {
   const TemporaryDirectory directory;
   const Dataset dataset = generate(directory / "d");
-  EXPECT_THAT(thrown_by<UsageError>([&] { listops_task().export_images(dataset.test(), "x", {}); }).what(),
+  EXPECT_THAT(thrown_by<UsageError>([&] { listops_task().export_images(dataset, SplitName::kTest, "x", {}); }).what(),
               HasSubstr("no images"));
 }
 

@@ -28,7 +28,7 @@ TEST(PathfinderParametersTest, DefaultsAreThoseOfTheBenchmark) {
   EXPECT_EQ(hard(256).padding, 22);
 }
 
-TEST(PathfinderParametersTest, TextsThatAreRecordedAreReadBack) {
+TEST(PathfinderParametersTest, WhatIsRecordedIsReadBack) {
   for (const int size : {32, 64, 128, 256}) {
     GeneratorParameters changed = hard(size);
     changed.paddle_margin_list = {1, 3};
@@ -37,19 +37,13 @@ TEST(PathfinderParametersTest, TextsThatAreRecordedAreReadBack) {
     changed.render = Rendering::kOriginal;
     changed.use_single_paddles = true;
     changed.marker_radius = 2.25;
-    ParameterTexts texts;
-    for (const auto& [name, value] : recorded(changed)) {
-      texts["task." + name] = std::visit(
-          [](const auto& plain) {
-            if constexpr (std::is_same_v<std::decay_t<decltype(plain)>, std::string>) {
-              return plain;
-            } else {
-              return std::to_string(plain);
-            }
-          },
-          value);
-    }
-    EXPECT_EQ(recorded(parse_parameters("pathfinder", hard(32), texts)), recorded(changed));
+    changed.continuity = 1.0 / 3;
+    Manifest manifest;
+    manifest.source.kind = "generate";
+    manifest.parameters = recorded(changed);
+    EXPECT_EQ(recorded(parameters_of(manifest, hard(32))), recorded(changed));
+    manifest.source.kind = "import";
+    EXPECT_EQ(recorded(parameters_of(manifest, hard(32))), recorded(hard(32)));
   }
 }
 

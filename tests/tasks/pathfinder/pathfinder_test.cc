@@ -1,4 +1,5 @@
 // The tasks as a whole: generated and imported datasets, the official layout, baselines.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -158,15 +159,41 @@ TEST(PathfinderTest, ExportedImagesAreImportedAgain) {
   const TemporaryDirectory images;
   const TemporaryDirectory again;
   const Dataset dataset = generate(data.path(), {.seed = 2, .threads = 2, .examples = {.train = 1'010}});
-  easy32().export_images(dataset.train(), images / "set", {});
+  easy32().export_images(dataset, SplitName::kTrain, images / "set", {});
   EXPECT_TRUE(fs::exists(images / "set/imgs/1/sample_9.png"));
   EXPECT_THAT(read_bytes(images / "set/metadata/1.npy"), ::testing::StartsWith("imgs/1 sample_0.png 0 "));
   easy32().import({.from = images / "set"}, again.path(), {});
   const Dataset imported = Dataset::open(again.path(), "pathfinder32_easy");
   EXPECT_EQ(examples_of(imported), examples_of(dataset));
   EXPECT_EQ(imported.manifest().examples, (SplitSizes{.train = 808, .validation = 101, .test = 101}));
-  const auto error = thrown_by<UsageError>([&] { easy32().export_images(dataset.train(), images / "set", {}); });
+  const auto error =
+      thrown_by<UsageError>([&] { easy32().export_images(dataset, SplitName::kTrain, images / "set", {}); });
   EXPECT_THAT(error.what(), HasSubstr("is not an empty directory"));
+}
+
+TEST(PathfinderTest, ExportedMetadataTellEachMarginAndWhatWasSet) {
+  const TemporaryDirectory data;
+  const TemporaryDirectory images;
+  GenerateOptions options = small_options();
+  options.parameters = {{"task.paddle_margin_list", "1,2"}, {"task.contour_length", "4"}, {"task.border", "relaxed"}};
+  const Dataset dataset = generate(data.path(), options);
+  pathfinder::GeneratorParameters parameters = pathfinder::default_parameters(32, pathfinder::Difficulty::kEasy);
+  parameters.paddle_margin_list = {1, 2};
+  parameters.border = pathfinder::Border::kRelaxed;
+  parameters.contour_length = 4;
+  pathfinder::Painter painter(std::make_shared<const pathfinder::Tables>(parameters));
+  std::vector<uint8_t> pixels(1024);
+  uint64_t image = 0;
+  for (const SplitName name : kSplitNames) {
+    easy32().export_images(dataset, name, images / std::string(split_text(name)), {});
+    std::string expected;
+    for (int64_t i = 0; i < dataset.split(name).size(); ++i) {
+      const pathfinder::Description description = painter.paint(options.seed, image++, pixels);
+      expected +=
+          fmt::format("imgs/0 sample_{}.png {} {} 1.0 4 2 2 0.5 {} 1\n", i, i, description.label, description.margin);
+    }
+    EXPECT_EQ(read_bytes(images / std::string(split_text(name)) / "metadata/0.npy"), expected);
+  }
 }
 
 TEST(PathfinderImportTest, DealsTenthsByTheSplitSeedAndKeepsTheOrderOfBatches) {
