@@ -16,11 +16,12 @@ std::vector<std::string> pixel_vocabulary() {
   return symbols;
 }
 
-void export_gray_images(const Split& split, int height, int width, const fs::path& directory,
-                        const ProgressFn& progress) {
+void export_gray_images(const Split& split, int height, int width, const std::vector<std::string>& folders,
+                        const fs::path& directory, const ProgressFn& progress) {
   NewDirectory images(directory);
   for (int64_t i = 0; i < split.size(); ++i) {
-    images.write(fmt::format("{}/{:06}.png", split.label(i), i), encode_gray_png(split.tokens(i), height, width));
+    const std::string& folder = folders.at(static_cast<size_t>(split.label(i)));
+    images.write(fmt::format("{}/{:06}.png", folder, i), encode_gray_png(split.tokens(i), height, width));
     if (progress) progress(static_cast<uint64_t>(i) + 1, static_cast<uint64_t>(split.size()));
   }
   images.publish();

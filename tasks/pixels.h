@@ -13,9 +13,9 @@ namespace lra::tasks {
 /// 256 symbols, "0" to "255". Id 0 is black, and the padding at the same time.
 std::vector<std::string> pixel_vocabulary();
 
-/// Writes the images of a split as `directory/<label>/<example>.png`, 8-bit gray. The directory appears complete, or
-/// not at all. Throws: UsageError when it is there already and not empty; ResourceError.
-void export_gray_images(const Split& split, int height, int width, const std::filesystem::path& directory,
-                        const ProgressFn& progress);
+/// Writes the images of a split as `directory/<folder of the label>/<example>.png`, 8-bit gray. The directory appears
+/// complete, or not at all. Throws: UsageError when it is there already and not empty; ResourceError.
+void export_gray_images(const Split& split, int height, int width, const std::vector<std::string>& folders,
+                        const std::filesystem::path& directory, const ProgressFn& progress);
 
 }  // namespace lra::tasks

@@ -162,7 +162,33 @@ class CustomImages : public Task {
     return {majority_baseline(dataset), token_histogram_baseline(dataset, "pixel_histogram")};
   }
 
+  /// As they were imported: a folder for each label.
+  void export_images(const Dataset& dataset, SplitName split, const fs::path& directory,
+                     const ProgressFn& progress) const override {
+    const Manifest& manifest = dataset.manifest();
+    const int height = side(manifest, "height");
+    const int width = side(manifest, "width");
+    for (const std::string& name : manifest.class_names) {
+      if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos)
+        refuse(manifest, fmt::format("`{}` cannot be a folder", printable(name)));
+    }
+    if (int64_t{height} * width != manifest.nominal_length) refuse(manifest, "height and width are not of the images");
+    export_gray_images(dataset.split(split), height, width, manifest.class_names, directory, progress);
+  }
+
  private:
+  [[noreturn]] static void refuse(const Manifest& manifest, const std::string& problem) {
+    throw DataError(fmt::format("{} of `{}`: {}", kManifestFile, manifest.task, problem),
+                    "the file was altered; import the images again with --force");
+  }
+
+  static int side(const Manifest& manifest, const std::string& name) {
+    const auto found = manifest.parameters.find(name);
+    const auto* value = found == manifest.parameters.end() ? nullptr : std::get_if<int64_t>(&found->second);
+    if (value == nullptr || *value < 1 || *value > kMaxNominalLength) refuse(manifest, name + " is missing");
+    return static_cast<int>(*value);
+  }
+
   TaskFacts facts_;
 };
 

@@ -67,7 +67,9 @@ class Image : public Task {
 
   void export_images(const Dataset& dataset, SplitName split, const fs::path& directory,
                      const ProgressFn& progress) const override {
-    export_gray_images(dataset.split(split), image::kSide, image::kSide, directory, progress);
+    std::vector<std::string> folders;
+    for (int label = 0; label < facts_.num_classes; ++label) folders.push_back(std::to_string(label));
+    export_gray_images(dataset.split(split), image::kSide, image::kSide, folders, directory, progress);
   }
 
  private:

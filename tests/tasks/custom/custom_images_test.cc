@@ -155,8 +155,44 @@ TEST(CustomImagesTest, AnInterruptedExportLeavesNothing) {
   write_splits(directory / "f");
   const Dataset dataset = import_images(directory / "f", directory / "d").dataset;
   const auto stop = [](uint64_t, uint64_t) { throw std::runtime_error("stop"); };
-  EXPECT_THROW(export_gray_images(dataset.train(), 2, 3, directory / "out/x", stop), std::runtime_error);
+  EXPECT_THROW(task_named("custom_images").export_images(dataset, SplitName::kTrain, directory / "out/x", stop),
+               std::runtime_error);
   EXPECT_TRUE(fs::is_empty(directory / "out"));
+}
+
+TEST(CustomImagesTest, ExportedImagesAreImportedAgain) {
+  const TemporaryDirectory directory;
+  write_splits(directory / "f");
+  const Dataset dataset = import_images(directory / "f", directory / "d").dataset;
+  fs::create_directory(directory / "png");
+  for (const SplitName split : kSplitNames) {
+    task_named("custom_images").export_images(dataset, split, directory / "png" / std::string(split_text(split)), {});
+  }
+  const Dataset again = import_images(directory / "png", directory / "e").dataset;
+  EXPECT_EQ(again.manifest().class_names, dataset.manifest().class_names);
+  EXPECT_EQ(again.manifest().dataset_sha256, dataset.manifest().dataset_sha256);
+}
+
+TEST(CustomImagesTest, AnAlteredManifestLeadsNoExportAstray) {
+  const TemporaryDirectory directory;
+  write_splits(directory / "f");
+  const Dataset dataset = import_images(directory / "f", directory / "d").dataset;
+  const fs::path file = dataset.directory() / kManifestFile;
+  const std::string text = read_bytes(file);
+  const auto error_with = [&](const std::string& from, const std::string& to) {
+    std::string altered = text;
+    altered.replace(altered.find(from), from.size(), to);
+    write_bytes(file, altered);
+    const Dataset opened = Dataset::open(directory / "d", "custom_images");
+    return thrown_by<DataError>(
+               [&] { task_named("custom_images").export_images(opened, SplitName::kTrain, directory / "out/x", {}); })
+        .what();
+  };
+  const std::string name = dataset.manifest().class_names[0];
+  EXPECT_THAT(error_with("\"" + name + "\"", "\"../../away\""), HasSubstr("cannot be a folder"));
+  EXPECT_THAT(error_with("\"height\": 2", "\"height\": 20"), HasSubstr("not of the images"));
+  EXPECT_THAT(error_with("\"height\": 2", "\"heigh\": 2"), HasSubstr("height is missing"));
+  EXPECT_FALSE(fs::exists(directory / "out"));
 }
 
 TEST(CustomImagesTest, Paths) {
