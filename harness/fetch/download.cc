@@ -17,7 +17,6 @@
 #include "reports/units.h"
 
 namespace lra::harness {
-namespace fs = std::filesystem;
 
 namespace {
 
