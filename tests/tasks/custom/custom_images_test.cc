@@ -179,7 +179,7 @@ TEST(CustomImagesTest, AnAlteredManifestLeadsNoExportAstray) {
   const Dataset dataset = import_images(directory / "f", directory / "d").dataset;
   const fs::path file = dataset.directory() / kManifestFile;
   const std::string text = read_bytes(file);
-  const auto error_with = [&](const std::string& from, const std::string& to) {
+  const auto error_with = [&](const std::string& from, const std::string& to) -> std::string {
     std::string altered = text;
     altered.replace(altered.find(from), from.size(), to);
     write_bytes(file, altered);
