@@ -44,18 +44,35 @@ const TypeRow& row_of(NpyType type) {
   LRA_CHECK(false, "unknown NpyType");
 }
 
+[[noreturn]] void refuse(const std::string& name, const std::string& what) {
+  throw DataError(fmt::format("`{}`: the .npy header {}", name, what), std::string(kRewriteHint));
+}
+
+NpyType type_of(std::string descr, const std::string& name) {
+  if (descr.starts_with('>')) {
+    refuse(name, fmt::format("says big-endian `{}`; only little-endian is read", descr));
+  }
+  if (descr.starts_with('=') || (descr.ends_with('1') && descr.starts_with('<'))) {
+    descr[0] = descr.ends_with('1') ? '|' : '<';
+  }
+  for (const TypeRow& row : kTypes) {
+    if (row.descr == descr) return row.type;
+  }
+  refuse(name, fmt::format("has the type `{}`; bool, uint8-64, int32, int64, float32 and float64 are read", descr));
+}
+
 /// Reads the dictionary; a small subset of Python's literals is enough, since NumPy writes it with repr().
 class DictionaryParser {
  public:
   DictionaryParser(std::string_view text, const std::string& name) : text_(text), name_(name) {}
 
-  void parse(NpyHeader& header) {
+  void parse(NpyDescription& header) {
     expect('{');
     while (!accept('}')) {
       const std::string key = quoted();
       expect(':');
       if (key == "descr" && !has_type_) {
-        header.type = type();
+        header.descr = descr();
         has_type_ = true;
       } else if (key == "fortran_order" && !has_order_) {
         order();
@@ -77,10 +94,7 @@ class DictionaryParser {
   }
 
  private:
-  [[noreturn]] void fail(const std::string& what) const {
-    throw DataError(fmt::format("`{}`: the .npy header {} (character {})", name_, what, at_),
-                    std::string(kRewriteHint));
-  }
+  [[noreturn]] void fail(const std::string& what) const { refuse(name_, fmt::format("{} (character {})", what, at_)); }
 
   void skip_blanks() {
     while (at_ < text_.size() && std::isspace(static_cast<unsigned char>(text_[at_])) != 0) ++at_;
@@ -115,18 +129,10 @@ class DictionaryParser {
     return value;
   }
 
-  NpyType type() {
+  std::string descr() {
     skip_blanks();
-    if (at_ < text_.size() && text_[at_] == '[') fail("describes a structured type; only plain numbers are read");
-    std::string descr = quoted();
-    if (descr.starts_with('>')) fail(fmt::format("says big-endian `{}`; only little-endian is read", descr));
-    if (descr.starts_with('=') || (descr.ends_with('1') && descr.starts_with('<'))) {
-      descr[0] = descr.ends_with('1') ? '|' : '<';
-    }
-    for (const TypeRow& row : kTypes) {
-      if (row.descr == descr) return row.type;
-    }
-    fail(fmt::format("has the type `{}`; bool, uint8-64, int32, int64, float32 and float64 are read", descr));
+    if (at_ < text_.size() && text_[at_] == '[') fail("describes a structured type, which is not read");
+    return quoted();
   }
 
   void order() {
@@ -188,7 +194,7 @@ std::string shape_text(std::span<const int64_t> shape) {
   return text + (shape.size() == 1 ? ",)" : ")");
 }
 
-NpyHeader parse_npy_header(std::span<const std::byte> bytes, const std::string& name) {
+NpyDescription parse_npy_description(std::span<const std::byte> bytes, const std::string& name) {
   const std::string_view file(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (!file.starts_with(kMagic) || file.size() < kMagic.size() + 2) {
     throw DataError(fmt::format("`{}` is not a .npy file: it does not begin with the bytes \\x93NUMPY", name),
@@ -205,10 +211,17 @@ NpyHeader parse_npy_header(std::span<const std::byte> bytes, const std::string& 
     throw DataError(fmt::format("`{}` is truncated: its {} bytes end inside the .npy header", name, file.size()),
                     "copy or generate the file again");
   }
-  NpyHeader header;
-  DictionaryParser(*text, name).parse(header);
-  header.data_offset_bytes = static_cast<size_t>(text->data() - file.data()) + text->size();
-  return header;
+  NpyDescription description;
+  DictionaryParser(*text, name).parse(description);
+  description.data_offset_bytes = static_cast<size_t>(text->data() - file.data()) + text->size();
+  return description;
+}
+
+NpyHeader parse_npy_header(std::span<const std::byte> bytes, const std::string& name) {
+  NpyDescription description = parse_npy_description(bytes, name);
+  return {.type = type_of(std::move(description.descr), name),
+          .shape = std::move(description.shape),
+          .data_offset_bytes = description.data_offset_bytes};
 }
 
 std::string encode_npy_header(NpyType type, std::span<const int64_t> shape, bool room_for_rows) {

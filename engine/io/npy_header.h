@@ -12,13 +12,23 @@
 
 namespace lra::io {
 
+/// A header as it stands, of an array of any type that is no structure.
+struct NpyDescription {
+  std::string descr;  // NumPy's name of the type: "<f4", "<U16"
+  std::vector<int64_t> shape;
+  size_t data_offset_bytes = 0;
+};
+
+/// Parses the beginning of `bytes`; `name` is the file, for messages. Throws: DataError, also for Fortran order.
+NpyDescription parse_npy_description(std::span<const std::byte> bytes, const std::string& name);
+
 struct NpyHeader {
   NpyType type = NpyType::kUint8;
   std::vector<int64_t> shape;
   size_t data_offset_bytes = 0;
 };
 
-/// Parses the beginning of `bytes`; `name` is the file, for messages. Throws: DataError.
+/// The same for arrays of numbers. Throws: DataError, also for a type outside NpyType.
 NpyHeader parse_npy_header(std::span<const std::byte> bytes, const std::string& name);
 
 /// Magic, version 1.0 and dictionary, padded with blanks to a multiple of 64 bytes as NumPy pads it. With

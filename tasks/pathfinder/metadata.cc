@@ -7,6 +7,8 @@
 #include <cstring>
 
 #include "engine/errors.h"
+#include "engine/io/npy_header.h"
+#include "tasks/byte_stream.h"
 
 namespace lra::tasks::pathfinder {
 namespace {
@@ -16,21 +18,11 @@ constexpr size_t kFileColumn = 1;
 constexpr size_t kLabelColumn = 3;
 constexpr size_t kLeastColumns = 4;
 constexpr size_t kMaxPathBytes = 1024;
+constexpr size_t kMaxShownBytes = 40;
 
 [[noreturn]] void fail(const std::string& name, size_t line, size_t column, const std::string& what) {
   throw DataError(fmt::format("`{}`, line {}, column {}: {}", name, line, column, what),
                   "a line is `FOLDER FILE NUMBER LABEL …`, for example `imgs/0 sample_17.png 17 1 1.0 14 4 2 0.5 1 1`");
-}
-
-/// Printable and short.
-std::string shown(std::string_view text) {
-  constexpr size_t kMaxShown = 40;
-  std::string result;
-  for (const char c : text.substr(0, kMaxShown)) {
-    const auto byte = static_cast<unsigned char>(c);
-    result += byte >= 0x20 && byte < 0x7f ? std::string(1, c) : fmt::format("\\x{:02x}", byte);
-  }
-  return text.size() > kMaxShown ? result + "…" : result;
 }
 
 /// One row from its columns; `positions` are those of messages, counted from 1.
@@ -43,7 +35,8 @@ ImageRow row_of(std::span<const std::string_view> columns, std::span<const size_
   ImageRow row{.path = fmt::format("{}/{}", columns[kFolderColumn], columns[kFileColumn]), .label = 0, .line = line};
   const auto check = [&](size_t column, bool is_good, const char* expected) {
     if (is_good) return;
-    fail(name, line, positions[column], fmt::format("expected {}, found `{}`", expected, shown(columns[column])));
+    fail(name, line, positions[column],
+         fmt::format("expected {}, found `{}`", expected, printable(columns[column], kMaxShownBytes)));
   };
   const auto is_plain = [](std::string_view text) {  // no control characters, and nothing that leads upwards
     const bool is_printable = std::none_of(text.begin(), text.end(),
@@ -101,57 +94,30 @@ struct StringArray {
                   "expected lines of text, or a NumPy array [images, 11] of strings; unpack the archive again");
 }
 
-/// The number that follows `key` in the header; `at` is moved behind it.
-size_t number_after(std::string_view header, std::string_view key, size_t& at, const std::string& name) {
-  const size_t found = header.find(key, at);
-  if (found == std::string_view::npos) fail_header(name, fmt::format("the array's header lacks `{}`", key));
-  const char* begin = header.data() + found + key.size();
-  const char* limit = header.data() + header.size();
-  while (begin < limit && *begin == ' ') ++begin;
-  uint32_t value = 0;
-  const auto [end, error] = std::from_chars(begin, limit, value);
-  if (error != std::errc()) fail_header(name, fmt::format("no number after `{}` in the array's header", key));
-  at = static_cast<size_t>(end - header.data());
-  return value;
-}
-
+/// "<U16" and "|S16" are 16 characters. Pickled objects ("|O") are refused like all else: nothing is ever unpickled.
 StringArray parse_header(std::string_view bytes, const std::string& name) {
-  constexpr size_t kPreamble = 8;  // magic and version
-  const bool is_first_version = bytes.size() > kPreamble && bytes[6] == 1;
-  const size_t length_bytes = is_first_version ? 2 : 4;
-  if (bytes.size() < kPreamble + length_bytes) fail_header(name, "the array ends inside its header");
-  size_t length = 0;
-  for (size_t i = 0; i < length_bytes; ++i) {
-    length |= static_cast<size_t>(static_cast<unsigned char>(bytes[kPreamble + i])) << (8 * i);
+  const io::NpyDescription header = io::parse_npy_description(std::as_bytes(std::span(bytes)), name);
+  const bool is_wide = header.descr.starts_with("<U");
+  if (!is_wide && !header.descr.starts_with("|S")) {
+    fail_header(name, fmt::format("the array holds `{}` in place of strings", printable(header.descr, kMaxShownBytes)));
   }
-  StringArray array{.data_offset = kPreamble + length_bytes + length};
-  if (array.data_offset > bytes.size()) fail_header(name, "the array ends inside its header");
-  const std::string_view header = bytes.substr(kPreamble + length_bytes, length);
-  if (header.find("'fortran_order': False") == std::string_view::npos) {
-    fail_header(name, "the array is not in C order");
-  }
-  constexpr std::string_view kWide = "'descr': '<U";
-  constexpr std::string_view kNarrow = "'descr': '|S";
-  size_t at = 0;
-  const bool is_wide = header.find(kWide) != std::string_view::npos;
-  if (!is_wide && header.find(kNarrow) == std::string_view::npos) {
-    fail_header(name, "the array holds something else than strings");  // pickled objects, for example: never unpacked
-  }
-  array.character_bytes = is_wide ? 4 : 1;
-  array.width = number_after(header, is_wide ? kWide : kNarrow, at, name);
-  at = 0;
-  array.rows = number_after(header, "'shape': (", at, name);
-  array.columns = number_after(header, ",", at, name);
   constexpr size_t kMaxWidth = 4096;
-  constexpr size_t kMaxColumns = 64;
-  if (array.width == 0 || array.width > kMaxWidth || array.columns == 0 || array.columns > kMaxColumns) {
-    fail_header(name, fmt::format("an array of {} columns of {} characters", array.columns, array.width));
+  constexpr int64_t kMaxColumns = 64;
+  StringArray array{.character_bytes = is_wide ? size_t{4} : size_t{1}, .data_offset = header.data_offset_bytes};
+  const char* const end = header.descr.data() + header.descr.size();
+  const auto [stop, error] = std::from_chars(header.descr.data() + 2, end, array.width);
+  if (error != std::errc() || stop != end || array.width == 0 || array.width > kMaxWidth || header.shape.size() != 2 ||
+      header.shape[1] < 1 || header.shape[1] > kMaxColumns) {
+    fail_header(name, fmt::format("an array `{}` of shape {}", printable(header.descr, kMaxShownBytes),
+                                  io::shape_text(header.shape)));
   }
+  array.rows = static_cast<size_t>(header.shape[0]);
+  array.columns = static_cast<size_t>(header.shape[1]);
   const size_t row_bytes = array.columns * array.width * array.character_bytes;
-  if (array.rows != (bytes.size() - array.data_offset) / row_bytes ||
-      (bytes.size() - array.data_offset) % row_bytes != 0) {
-    fail_header(name, fmt::format("{} bytes follow the header, expected {} rows of {}",
-                                  bytes.size() - array.data_offset, array.rows, row_bytes));
+  const size_t data_bytes = bytes.size() - array.data_offset;
+  if (array.rows != data_bytes / row_bytes || data_bytes % row_bytes != 0) {
+    fail_header(name,
+                fmt::format("{} bytes follow the header, expected {} rows of {}", data_bytes, array.rows, row_bytes));
   }
   return array;
 }
