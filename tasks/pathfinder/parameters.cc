@@ -3,101 +3,44 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <charconv>
 #include <cmath>
 #include <functional>
-#include <string_view>
 
 #include "engine/errors.h"
+#include "tasks/parameters.h"
 
 namespace lra::tasks::pathfinder {
 namespace {
 
-/// One parameter: how its text is read into GeneratorParameters, and what is recorded of it.
+/// One parameter: how it is read into GeneratorParameters, and what is recorded of it.
 struct Field {
   std::string name;
-  std::function<void(GeneratorParameters&, const std::string& text)> parse;
+  std::function<void(const Parameters& set, GeneratorParameters&)> read;
   std::function<ParameterValue(const GeneratorParameters&)> value;
 };
 
-[[noreturn]] void refuse(const std::string& name, const std::string& text, const std::string& expected,
-                         const std::string& example) {
-  throw UsageError(fmt::format("task.{}={} is not {}", name, text, expected),
-                   fmt::format("for example --set task.{}={}", name, example));
-}
-
-/// The number that is all of `text`; NaN where it is none.
-double number_of(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() ? value : std::nan("");
-}
-
-std::vector<double> parse_list(const std::string& name, const std::string& text, double low, double high, bool whole) {
-  constexpr size_t kMaxEntries = 16;
-  std::vector<double> values;
-  for (size_t at = 0; at <= text.size();) {
-    const size_t end = std::min(text.find(',', at), text.size());
-    const double value = number_of(std::string_view(text).substr(at, end - at));
-    const bool is_good = value >= low && value <= high && (!whole || value == std::floor(value));
-    if (!is_good || values.size() == kMaxEntries) {
-      refuse(name, text,
-             fmt::format("1 to {} {}numbers between {} and {}, separated by commas", kMaxEntries, whole ? "whole " : "",
-                         low, high),
-             whole ? "2,3" : "0.75,1");
-    }
-    values.push_back(value);
-    at = end + 1;
-  }
-  return values;
-}
-
 Field whole(std::string name, int GeneratorParameters::*member, int low, int high) {
   return {name,
-          [=](GeneratorParameters& parameters, const std::string& text) {
-            const double value = number_of(text);
-            if (!(value >= low && value <= high && value == std::floor(value))) {
-              refuse(name, text, fmt::format("a whole number between {} and {}", low, high),
-                     fmt::format("{}", parameters.*member));
-            }
-            parameters.*member = static_cast<int>(value);
+          [=](const Parameters& set, GeneratorParameters& parameters) {
+            parameters.*member = static_cast<int>(set.integer(name, parameters.*member, low, high));
           },
           [=](const GeneratorParameters& parameters) { return ParameterValue{int64_t{parameters.*member}}; }};
 }
 
 Field real(std::string name, double GeneratorParameters::*member, double low, double high) {
   return {name,
-          [=](GeneratorParameters& parameters, const std::string& text) {
-            const double value = number_of(text);
-            if (!(value >= low && value <= high)) {
-              refuse(name, text, fmt::format("a number between {} and {}", low, high),
-                     fmt::format("{}", parameters.*member));
-            }
-            parameters.*member = value;
+          [=](const Parameters& set, GeneratorParameters& parameters) {
+            parameters.*member = set.real(name, parameters.*member, low, high);
           },
           [=](const GeneratorParameters& parameters) { return ParameterValue{parameters.*member}; }};
 }
 
-/// One of two words, the second of which is `value_if_second`.
-template <class T>
-Field choice(std::string name, T GeneratorParameters::*member, std::string first, std::string second, T value_if_first,
-             T value_if_second) {
-  return {name,
-          [=](GeneratorParameters& parameters, const std::string& text) {
-            if (text != first && text != second) refuse(name, text, fmt::format("{} or {}", first, second), first);
-            parameters.*member = text == first ? value_if_first : value_if_second;
-          },
-          [=](const GeneratorParameters& parameters) {
-            return ParameterValue{parameters.*member == value_if_first ? first : second};
-          }};
-}
-
 Field contrasts(std::string name, std::vector<double> GeneratorParameters::*member) {
   return {name,
-          [=](GeneratorParameters& parameters, const std::string& text) {
+          [=](const Parameters& set, GeneratorParameters& parameters) {
             constexpr double kLeast = 0.01;
             constexpr double kMost = 100;
-            parameters.*member = parse_list(name, text, kLeast, kMost, false);
+            parameters.*member = set.reals(name, parameters.*member, kLeast, kMost);
           },
           [=](const GeneratorParameters& parameters) {
             return ParameterValue{fmt::format("{}", fmt::join(parameters.*member, ","))};
@@ -105,14 +48,38 @@ Field contrasts(std::string name, std::vector<double> GeneratorParameters::*memb
 }
 
 Field margins() {
-  constexpr int kMostMargin = 8;
+  constexpr int64_t kMost = 8;
   return {"paddle_margin_list",
-          [](GeneratorParameters& parameters, const std::string& text) {
-            const std::vector<double> values = parse_list("paddle_margin_list", text, 0, kMostMargin, true);
+          [](const Parameters& set, GeneratorParameters& parameters) {
+            const std::vector<int>& list = parameters.paddle_margin_list;
+            const auto values = set.integers("paddle_margin_list", {list.begin(), list.end()}, 0, kMost);
             parameters.paddle_margin_list.assign(values.begin(), values.end());
           },
           [](const GeneratorParameters& parameters) {
             return ParameterValue{fmt::format("{}", fmt::join(parameters.paddle_margin_list, ","))};
+          }};
+}
+
+Field flag(std::string name, bool GeneratorParameters::*member) {
+  return {name,
+          [=](const Parameters& set, GeneratorParameters& parameters) {
+            parameters.*member = set.flag(name, parameters.*member);
+          },
+          [=](const GeneratorParameters& parameters) {
+            return ParameterValue{std::string(parameters.*member ? "true" : "false")};
+          }};
+}
+
+/// One of two words, of which the first is the default at every size.
+template <class T>
+Field choice(std::string name, T GeneratorParameters::*member, std::string first, T value_if_first, std::string second,
+             T value_if_second) {
+  return {name,
+          [=](const Parameters& set, GeneratorParameters& parameters) {
+            parameters.*member = set.choice(name, {first, second}) == first ? value_if_first : value_if_second;
+          },
+          [=](const GeneratorParameters& parameters) {
+            return ParameterValue{parameters.*member == value_if_first ? first : second};
           }};
 }
 
@@ -134,9 +101,9 @@ const std::vector<Field>& fields() {
       contrasts("paddle_contrast_list", &P::paddle_contrast_list),
       whole("max_paddle_retrial", &P::max_paddle_retrial, 0, 100),
       whole("max_distractor_contour_retrial", &P::max_distractor_contour_retrial, 0, 100),
-      choice("use_single_paddles", &P::use_single_paddles, "no", "yes", false, true),
-      choice("border", &P::border, "literal", "relaxed", Border::kLiteral, Border::kRelaxed),
-      choice("render", &P::render, "release", "original", Rendering::kRelease, Rendering::kOriginal),
+      flag("use_single_paddles", &P::use_single_paddles),
+      choice("border", &P::border, "literal", Border::kLiteral, "relaxed", Border::kRelaxed),
+      choice("render", &P::render, "release", Rendering::kRelease, "original", Rendering::kOriginal),
   };
   return all;
 }
@@ -188,17 +155,11 @@ GeneratorParameters default_parameters(int size, Difficulty difficulty) {
 
 GeneratorParameters parse_parameters(const std::string& task, GeneratorParameters defaults,
                                      const ParameterTexts& texts) {
+  std::vector<std::string> known;
+  for (const Field& field : fields()) known.push_back(field.name);
+  const Parameters set(task, texts, known);
   GeneratorParameters parameters = std::move(defaults);
-  for (const auto& [key, text] : texts) {
-    const Field* found = nullptr;
-    std::vector<std::string> known;
-    for (const Field& field : fields()) {
-      known.push_back("task." + field.name);
-      if (known.back() == key) found = &field;
-    }
-    if (found == nullptr) throw UsageError(fmt::format("{} has no parameter `{}`", task, key), suggest(key, known));
-    found->parse(parameters, text);
-  }
+  for (const Field& field : fields()) field.read(set, parameters);
   const double fine_thickness = parameters.paddle_thickness * parameters.antialias_scale;
   if (fine_thickness < 1 || fine_thickness != std::round(fine_thickness)) {
     throw UsageError(fmt::format("task.paddle_thickness={} times task.antialias_scale={} is not a whole number from 1",

@@ -61,7 +61,8 @@ TEST(PathfinderParametersTest, RefusesWhatIsNoValue) {
   }
   EXPECT_THAT(refusal("task.snake_contrast_list", "0").what(), HasSubstr("between 0.01 and 100"));
   EXPECT_THAT(refusal("task.marker_radius", "0").what(), HasSubstr("between 0.5 and 32"));
-  EXPECT_THAT(refusal("task.border", "strict").what(), HasSubstr("is not literal or relaxed"));
+  EXPECT_THAT(refusal("task.border", "strict").hint(), HasSubstr("known: literal, relaxed"));
+  EXPECT_THAT(refusal("task.use_single_paddles", "yes").what(), HasSubstr("is not true or false"));
   EXPECT_THAT(refusal("task.paddle_thickness", "0.75").what(), HasSubstr("is not a whole number from 1"));
   EXPECT_THAT(refusal("task.antialias_scale", "1").what(), HasSubstr("is not a whole number from 1"));
 }
