@@ -12,6 +12,8 @@
 namespace lra::tasks::pathfinder {
 namespace {
 
+constexpr double kMaxMarkerRadius = 32;
+
 /// One parameter: how it is read into GeneratorParameters, and what is recorded of it.
 struct Field {
   std::string name;
@@ -89,7 +91,7 @@ const std::vector<Field>& fields() {
       whole("padding", &P::padding, 1, 64),
       whole("antialias_scale", &P::antialias_scale, 1, 8),
       whole("seed_distance", &P::seed_distance, 0, 128),
-      real("marker_radius", &P::marker_radius, 0.5, 32),
+      real("marker_radius", &P::marker_radius, 0.5, kMaxMarkerRadius),
       whole("contour_length", &P::contour_length, 2, 64),
       whole("distractor_length", &P::distractor_length, 1, 64),
       whole("num_distractor_snakes", &P::num_distractor_snakes, 0, 1000),
@@ -181,7 +183,18 @@ GeneratorParameters parameters_of(const Manifest& manifest, GeneratorParameters 
   for (const auto& [name, value] : manifest.parameters) {
     texts["task." + name] = std::visit([](const auto& plain) { return fmt::format("{}", plain); }, value);
   }
-  return parse_parameters(manifest.task, std::move(defaults), texts);
+  try {
+    return parse_parameters(manifest.task, std::move(defaults), texts);
+  } catch (const UsageError& error) {
+    throw DataError(fmt::format("{} of `{}`: {}", kManifestFile, manifest.task, error.what()),
+                    "another version wrote it, or it was altered: generate the images again with --force");
+  }
+}
+
+double marker_radius_of(const Manifest& manifest, double otherwise) {
+  const auto found = manifest.parameters.find("marker_radius");
+  const double* radius = found == manifest.parameters.end() ? nullptr : std::get_if<double>(&found->second);
+  return radius != nullptr && *radius > 0 && *radius <= kMaxMarkerRadius ? *radius : otherwise;
 }
 
 }  // namespace lra::tasks::pathfinder

@@ -60,7 +60,11 @@ GeneratorParameters parse_parameters(const std::string& task, GeneratorParameter
 std::map<std::string, ParameterValue> recorded(const GeneratorParameters& parameters);
 
 /// Those of a generated dataset, from its manifest; `defaults` for an imported one.
-/// Throws: UsageError for a manifest that records other parameters.
+/// Throws: DataError for a manifest that records other parameters.
 GeneratorParameters parameters_of(const Manifest& manifest, GeneratorParameters defaults);
+
+/// That of a generated dataset; `otherwise` where the manifest tells none. Never an error: baselines are computed when
+/// a training ends.
+double marker_radius_of(const Manifest& manifest, double otherwise);
 
 }  // namespace lra::tasks::pathfinder

@@ -203,17 +203,15 @@ class Pathfinder : public Task {
       writer.add_label(*split, label);
       ++split;
     });
-    const bool is_inner = tree.root.find("lra_release/lra_release/") != std::string::npos;
-    writer.manifest().source.counts = {{"empty_images", static_cast<int64_t>(empty.size())},
-                                       {"inner_copy", is_inner ? 1 : 0}};
+    writer.manifest().source.counts = {{"empty_images", static_cast<int64_t>(empty.size())}};
     note_unusual_sizes(facts_, writer.manifest(), options.note);
     require_examples(writer.manifest(), options.from);
     writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
-    const GeneratorParameters parameters = pathfinder::parameters_of(dataset.manifest(), parameters_);
-    return pathfinder::baselines_of(dataset, parameters.size, parameters.marker_radius);
+    const double radius = pathfinder::marker_radius_of(dataset.manifest(), parameters_.marker_radius);
+    return pathfinder::baselines_of(dataset, parameters_.size, radius);
   }
 
   /// The official layout. What a published set does not tell of its images is as the task's defaults have it.

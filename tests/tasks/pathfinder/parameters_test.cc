@@ -47,6 +47,20 @@ TEST(PathfinderParametersTest, WhatIsRecordedIsReadBack) {
   }
 }
 
+TEST(PathfinderParametersTest, AManifestOfAnotherVersionStopsAnExportButNoTraining) {
+  Manifest manifest;
+  manifest.task = "pathfinder32_hard";
+  manifest.source.kind = "generate";
+  manifest.parameters = recorded(hard(32));
+  manifest.parameters["marker_radius"] = 2.5;
+  manifest.parameters["colour"] = std::string("red");
+  const auto error = testing::thrown_by<DataError>([&] { parameters_of(manifest, hard(32)); });
+  EXPECT_THAT(error.what(), HasSubstr("task.colour"));
+  EXPECT_EQ(marker_radius_of(manifest, 1.5), 2.5);
+  manifest.parameters["marker_radius"] = std::string("wide");
+  EXPECT_EQ(marker_radius_of(manifest, 1.5), 1.5);
+}
+
 TEST(PathfinderParametersTest, RefusesWhatIsNoValue) {
   const auto refusal = [](const std::string& key, const std::string& text) {
     return testing::thrown_by<UsageError>([&] { parse_parameters("pathfinder32_hard", hard(32), {{key, text}}); });
