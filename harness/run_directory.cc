@@ -32,15 +32,6 @@ void check_component(std::string_view what, const std::string& name) {
 
 std::string dump(const Json& json, int indent) { return json.dump(indent, ' ', false, Json::error_handler_t::replace); }
 
-void write_all(const io::FileDescriptor& file, const std::filesystem::path& path, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(file.get(), text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) io::throw_system_error("write", path, errno, text.size());
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-}
-
 }  // namespace
 
 std::filesystem::path run_directory(const std::filesystem::path& out, const RunKey& key) {
@@ -95,7 +86,7 @@ void MetricsLog::append(std::int64_t step, std::string_view split, const Json& v
     event[key] = value;
   }
   const std::string line = dump(event, -1) + "\n";
-  write_all(file_, path_, line);
+  io::write_all(file_, path_, std::as_bytes(std::span(line)));
   bytes_ += line.size();
 }
 

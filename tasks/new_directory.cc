@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -60,11 +59,7 @@ void NewDirectory::write(const fs::path& name, std::span<const std::byte> bytes)
   io::create_directories(path.parent_path());
   const io::FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   if (!fd.valid()) io::throw_system_error("write", path, errno);
-  while (!bytes.empty()) {  // without syncing: that is done once for all files
-    const ssize_t count = ::write(fd.get(), bytes.data(), bytes.size());
-    if (count < 0 && errno != EINTR) io::throw_system_error("write", path, errno, bytes.size());
-    bytes = bytes.subspan(static_cast<size_t>(std::max<ssize_t>(count, 0)));
-  }
+  io::write_all(fd, path, bytes);  // without syncing: that is done once for all files
 }
 
 void NewDirectory::publish() {

@@ -147,6 +147,15 @@ void AtomicFile::discard() noexcept {
   fd_ = FileDescriptor();
 }
 
+void write_all(const FileDescriptor& file, const std::filesystem::path& path, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(file.get(), bytes.data(), std::min(bytes.size(), kMaxWriteBytes));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_system_error("write", path, errno, bytes.size());
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+}
+
 void AtomicFile::write(std::span<const std::byte> bytes) {
   LRA_CHECK(fd_.valid(), fmt::format("write to `{}` after it was committed or discarded", path_.string()));
   const uint64_t needed_bytes = written_bytes_ + bytes.size();

@@ -34,6 +34,10 @@ class FileDescriptor {
 [[noreturn]] void throw_system_error(std::string_view action, const std::filesystem::path& path, int error_number,
                                      uint64_t needed_bytes = 0);
 
+/// Writes all of `bytes` at the position of an open file; retries interrupted and short writes. `path` is for messages.
+/// Throws: ResourceError, when a part may have been written.
+void write_all(const FileDescriptor& file, const std::filesystem::path& path, std::span<const std::byte> bytes);
+
 /// A file that appears under its name only when it is complete: bytes go to a temporary name in the same directory;
 /// commit() syncs, renames and syncs the directory. Without commit() the destructor removes the temporary.
 ///
