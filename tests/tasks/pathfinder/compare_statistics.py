@@ -3,75 +3,59 @@
 
 Usage: compare_statistics.py --lra build/release/lra [--images 20000] [--output results/pathfinder/statistics.json]
 
-Each row: our mean, that of the original program, and their difference in standard errors (of both means together).
-The reference is drewlinsley/pathfinder at ab9c130 run unchanged (Python 3.11, Pillow 9.4, OpenCV 4.6).
+Each row: our mean, that of the original program (reference_statistics.json), and their difference in standard errors of
+both means together. Exits with 1 where one is 3 or more. statistics_slow_test.cc has the same comparison, and distances.
 """
 
 import argparse
 import json
 import math
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
 
-# Task, parameters, images of the original program, and its means with their deviations from image to image. The
-# deviations of counts whose histogram was not kept are those of a geometric distribution.
-ORIGINAL = {"render": "original"}
-SETTINGS = [
-    ("pathfinder32_easy", ORIGINAL, 2000,
-     {"attempts": (22.1, 22.1), "attempts_past_seeding": (1.8, 1.3), "distractors": (3.249, 1.41),
-      "zero_pixel_share": (0.7729, 0.0326), "mean_pixel": (12.96, 1.72)}),
-    ("pathfinder32_intermediate", ORIGINAL, 2000,
-     {"attempts": (64.7, 64.7), "attempts_past_seeding": (5.3, 5.0), "distractors": (1.832, 1.05),
-      "zero_pixel_share": (0.7325, 0.0368), "mean_pixel": (15.51, 1.96)}),
-    ("pathfinder32_hard", ORIGINAL, 2040,
-     {"attempts": (319.0, 319.0), "attempts_past_seeding": (26.7, 26.7), "distractors": (1.184, 0.937),
-      "zero_pixel_share": (0.6574, 0.0385), "mean_pixel": (20.24, 2.04)}),
-    ("pathfinder32_hard", {"render": "original", "border": "relaxed"}, 186,
-     {"attempts": (28.0, 28.0), "attempts_past_seeding": (28.0, 28.0), "distractors": (4.618, 0.585),
-      "zero_pixel_share": (0.5500, 0.0277), "mean_pixel": (27.79, 1.82)}),
-    ("pathfinder64_hard", {"render": "original", "num_distractor_snakes": "5"}, 73,
-     {"attempts": (4054.3, 4054.3), "attempts_past_seeding": (1071.1, 1071.1), "distractors": (2.616, 1.04),
-      "zero_pixel_share": (0.7395, 0.0291), "mean_pixel": (13.40, 1.43)}),
-    ("pathfinder128_hard", {"render": "original", "num_distractor_snakes": "8"}, 109,
-     {"attempts": (437.4, 600.0), "attempts_past_seeding": (436.9, 600.0), "distractors": (7.688, 0.52),
-      "zero_pixel_share": (0.8632, 0.0051), "mean_pixel": (7.89, 0.29)}),
-    ("pathfinder256_hard", ORIGINAL, 60,
-     {"attempts": (8.0, 8.0), "attempts_past_seeding": (8.0, 8.0), "distractors": (6.983, 0.13),
-      "zero_pixel_share": (0.9612, 0.0011), "mean_pixel": (2.95, 0.05)}),
-    # The release rendering: the original program's geometry with its drawing in floats, and the published images.
-    ("pathfinder32_hard", {}, 103,
-     {"attempts": (258.9, 258.9), "distractors": (1.4, 0.95), "zero_pixel_share": (0.636, 0.04),
-      "mean_pixel": (18.98, 1.73)}),
-    ("pathfinder64_hard", {}, 8, {"zero_pixel_share": (0.7336, 0.0173), "mean_pixel": (16.15, 1.27)}),
-    ("pathfinder128_hard", {}, 8, {"zero_pixel_share": (0.8389, 0.0123), "mean_pixel": (9.43, 0.85)}),
-]
+REFERENCE = pathlib.Path(__file__).with_name("reference_statistics.json")
 
 
-def pixel_means(path, images):
-    """Mean share of zeros and mean pixel of the images in a .npy file of uint8 tokens."""
+def pixel_statistics(path, images):
+    """Means and deviations of each image's share of zeros and mean pixel, of a .npy file of uint8 tokens."""
     data = path.read_bytes()
     header_bytes = 10 + int.from_bytes(data[8:10], "little")
-    pixels = memoryview(data)[header_bytes:]
-    size = len(pixels) // images
-    zeros = sum(bytes(pixels[i * size:(i + 1) * size]).count(0) for i in range(images))
-    return zeros / len(pixels), sum(pixels) / len(pixels)
+    size = (len(data) - header_bytes) // images
+    each = [data[header_bytes + i * size:header_bytes + (i + 1) * size] for i in range(images)]
+    shares = [pixels.count(0) / size for pixels in each]
+    means = [sum(pixels) / size for pixels in each]
+    return {"zero_pixel_share": (statistics.fmean(shares), statistics.stdev(shares)),
+            "mean_pixel": (statistics.fmean(means), statistics.stdev(means))}
 
 
-def measure(lra, task, parameters, images, seed):
+def deviation_of_counts(counts):
+    """Of a number that `counts[n]` images have n of."""
+    total = sum(counts)
+    mean = sum(n * count for n, count in enumerate(counts)) / total
+    return math.sqrt(sum(count * (n - mean) ** 2 for n, count in enumerate(counts)) / (total - 1))
+
+
+def measure(lra, setting, images, seed):
+    """Our (mean, deviation from image to image) by name, and the share of label 1."""
+    task = setting["task"]
     with tempfile.TemporaryDirectory() as data:
         command = [lra, "data", "generate", task, "--data", data, "--seed", str(seed), "--train", str(images),
                    "--validation", "0", "--test", "0", "--quiet"]
-        for key, value in parameters.items():
+        for key, value in setting["parameters"].items():
             command += ["--set", f"task.{key}={value}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         directory = pathlib.Path(data) / task
         source = json.loads((directory / "dataset.json").read_text())["source"]
-        means = {name: source[name] / images for name in ("attempts", "attempts_past_seeding", "distractors")}
-        means["zero_pixel_share"], means["mean_pixel"] = pixel_means(directory / "train.tokens.npy", images)
+        ours = pixel_statistics(directory / "train.tokens.npy", images)
+        for name in ("attempts", "attempts_past_seeding"):  # until one succeeds: a geometric distribution
+            ours[name] = (source[name] / images, source[name] / images)
+        if "images_of_distractors" in setting:
+            ours["distractors"] = (source["distractors"] / images, deviation_of_counts(setting["images_of_distractors"]))
         labels = (directory / "train.labels.npy").read_bytes()[-images:]
-        return means, sum(labels) / images
+        return ours, sum(labels) / images
 
 
 def main():
@@ -83,19 +67,22 @@ def main():
     arguments = parser.parse_args()
     results = []
     worst = 0.0
-    for task, parameters, reference_images, reference in SETTINGS:
-        ours, ones = measure(arguments.lra, task, parameters, arguments.images, arguments.seed)
-        row = {"task": task, "parameters": parameters, "images": arguments.images,
+    for setting in json.loads(REFERENCE.read_text())["settings"]:
+        reference_images = setting["reference_images"]
+        ours, ones = measure(arguments.lra, setting, arguments.images, arguments.seed)
+        row = {"task": setting["task"], "parameters": setting["parameters"], "images": arguments.images,
                "label1_share": round(ones, 5),
                "label1_standard_errors": round((ones - 0.5) / (0.5 / math.sqrt(arguments.images)), 2),
                "reference_images": reference_images, "means": {}}
-        print(f"{task} {parameters or ''}: {arguments.images} images against {reference_images}")
-        for name, (mean, deviation) in reference.items():
-            error = deviation * math.sqrt(1 / arguments.images + 1 / reference_images)
-            away = (ours[name] - mean) / error
+        print(f"{setting['task']} {setting['parameters'] or ''}: {arguments.images} images against {reference_images}")
+        for name, mean in setting["means"].items():
+            if name not in ours:
+                continue
+            error = ours[name][1] * math.sqrt(1 / arguments.images + 1 / reference_images)
+            away = (ours[name][0] - mean) / error
             worst = max(worst, abs(away))
-            row["means"][name] = {"ours": round(ours[name], 5), "reference": mean, "standard_errors": round(away, 2)}
-            print(f"  {name:<22} {ours[name]:>11.4f} {mean:>11.4f} {away:>+7.2f} standard errors")
+            row["means"][name] = {"ours": round(ours[name][0], 5), "reference": mean, "standard_errors": round(away, 2)}
+            print(f"  {name:<22} {ours[name][0]:>11.4f} {mean:>11.4f} {away:>+7.2f} standard errors")
         results.append(row)
     if arguments.output:
         path = pathlib.Path(arguments.output)
@@ -104,7 +91,7 @@ def main():
                    f"--seed {arguments.seed}")
         path.write_text(json.dumps({"command": command, "settings": results}, indent=1) + "\n")
     print(f"largest difference: {worst:.2f} standard errors")
-    return 0 if worst < 4 else 1
+    return 0 if worst < 3 else 1
 
 
 if __name__ == "__main__":
