@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "engine/errors.h"
+#include "engine/interrupted.h"
 
 namespace lra::attention {
 namespace {
@@ -152,6 +153,8 @@ void rethrow_from_running(const Mechanism& mechanism) {
   } catch (const ResourceError&) {
     throw;
   } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const Interrupted&) {
     throw;
   } catch (...) {
     throw RunError(fmt::format("[{}] {} failed while it ran: {}", mechanism.facts().name, origin, caught_text()),

@@ -20,7 +20,7 @@ std::string plugin_of(const Mechanism& mechanism);
 /// Where the mechanism is from a plug-in, errors of the program's own kinds stay as they are and all others become
 /// UsageError with its name: what planning runs of it are gradients (Op::vjp), types and kernels.
 [[noreturn]] void rethrow_from_planning(const Mechanism& mechanism);
-/// The same for kernels that run: RunError; errors of data, memory and disk stay as they are.
+/// The same for kernels that run: RunError; errors of data, memory and disk, and interruptions, stay as they are.
 [[noreturn]] void rethrow_from_running(const Mechanism& mechanism);
 
 /// `body()` where graphs with this mechanism are built and planned.

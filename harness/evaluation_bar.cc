@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "harness/progress.h"
+#include "harness/signals.h"
 
 namespace lra::harness {
 
@@ -17,6 +18,7 @@ Tally evaluate_with_bar(Learner& learner, const Examples& examples, const std::s
   uint64_t done = 0;
   std::unique_ptr<Progress> bar;
   return learner.evaluate(examples, [&](int64_t done_tokens, int64_t total_tokens) {
+    stop_if_interrupted();
     const std::lock_guard lock(mutex);
     done = std::max(done, static_cast<uint64_t>(done_tokens));  // a report may overtake one of another thread
     if (!bar && Clock::now() - start >= kPatience)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/errors.h"
+#include "engine/interrupted.h"
 
 namespace lra::harness {
 
@@ -10,11 +11,6 @@ void catch_interrupts();
 
 /// The noted signal, or 0.
 int interrupted_by();
-
-/// Thrown out of work by what it reports its progress to, so that it cleans up after itself.
-struct Interrupted {
-  int signal_number = 0;
-};
 
 /// Throws Interrupted when a signal was noted.
 void stop_if_interrupted();

@@ -53,8 +53,23 @@ void expect_equal_runs(const fs::path& one, const fs::path& other) {
     EXPECT_TRUE(fs::exists(one / entry.path().lexically_relative(other))) << "left over: " << entry.path();
 }
 
+class InterruptionTest : public ProgramTest {
+ protected:
+  /// Starts, sends `signal_number` once `lines` events are logged, and returns how it ended.
+  Outcome interrupted_after(size_t lines, int signal_number, const Arguments& arguments, const std::string& out) const {
+    Program program(arguments, setting());
+    EXPECT_TRUE(program.wait_until([&] {
+      if (!fs::exists(path(out))) return false;
+      for (const auto& entry : fs::recursive_directory_iterator(path(out)))
+        if (entry.path().filename() == "metrics.jsonl") return lines_of(entry.path()).size() >= lines;
+      return false;
+    })) << program.repro();
+    return program.finish(signal_number);
+  }
+};
+
 /// 300 steps, evaluated every 20 and saved every 7, into `out`.
-class ResumeTest : public ProgramTest, public ::testing::WithParamInterface<const char*> {
+class ResumeTest : public InterruptionTest, public ::testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {
     make_data();
@@ -87,18 +102,6 @@ class ResumeTest : public ProgramTest, public ::testing::WithParamInterface<cons
                      "--set",
                      "train.log_every=5"} +
            more;
-  }
-
-  /// Starts, sends `signal_number` once `lines` events are logged, and returns how it ended.
-  Outcome interrupted_after(size_t lines, int signal_number, const Arguments& arguments, const std::string& out) const {
-    Program program(arguments, setting());
-    EXPECT_TRUE(program.wait_until([&] {
-      if (!fs::exists(path(out))) return false;
-      for (const auto& entry : fs::recursive_directory_iterator(path(out)))
-        if (entry.path().filename() == "metrics.jsonl") return lines_of(entry.path()).size() >= lines;
-      return false;
-    })) << program.repro();
-    return program.finish(signal_number);
   }
 };
 
@@ -182,6 +185,29 @@ TEST_P(ResumeTest, ForceStartsAfresh) {
   const Outcome outcome = run(training("forced", "2", {"--force"}));
   ASSERT_EQ(outcome.exit_code, 0) << outcome.err;
   expect_equal_runs(run_directory("undisturbed"), run_directory("forced"));
+}
+
+TEST_F(InterruptionTest, AnEvaluationEndsAtOnceAndIsDoneAgain) {
+  const Outcome made = run({"data", "generate", "listops", "--data", text("data"), "--train", "100", "--validation",
+                            "6000", "--test", "6000", "--set", "task.min_length=20", "--set", "task.max_length=100"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const auto training = [&](const std::string& out, const Arguments& more = {}) {
+    return train({"--set", "train.steps=2", "--set", "train.eval_every=1", "--set", "train.log_every=1"}, out) + more;
+  };
+  const Outcome undisturbed = run(training("undisturbed"));
+  ASSERT_EQ(undisturbed.exit_code, 0) << undisturbed.err;
+  const std::vector<std::string> events = events_of(run_directory("undisturbed"));
+  ASSERT_EQ(events.size(), 4U);  // train, validation, twice
+  // In the validation after the first step, in that after the second, and in the test.
+  for (const size_t lines : {1U, 3U, 4U}) {
+    const Outcome outcome = interrupted_after(lines, SIGINT, training("interrupted", {"--resume"}), "interrupted");
+    EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+    EXPECT_THAT(outcome.err, ::testing::HasSubstr("--resume"));
+    EXPECT_EQ(events_of(run_directory("interrupted")).size(), lines) << "the evaluation went on";
+    EXPECT_FALSE(fs::exists(run_directory("interrupted") / "result.json"));
+  }
+  ASSERT_EQ(run(training("interrupted", {"--resume"})).exit_code, 0);
+  expect_equal_runs(run_directory("undisturbed"), run_directory("interrupted"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Mechanisms, ResumeTest, ::testing::Values("softmax", "cosformer"),
