@@ -33,6 +33,7 @@ struct ParameterSpec {
   std::optional<double> maximum;
   std::vector<std::string> choices;  // for strings
   std::string help;                  // one line
+  bool divides_n = false;            // of an integer: the nominal length must be a multiple of it
 };
 
 /// How a mechanism behaves on sequences shorter than the task's nominal length.

@@ -1,7 +1,10 @@
 // Local attention: softmax over near tokens only, in the three patterns that go by that name.
+#include <fmt/format.h>
+
 #include <cmath>
 
 #include "attention/registry.h"
+#include "engine/errors.h"
 #include "engine/ops/dropout.h"
 #include "engine/ops/shape.h"
 #include "engine/ops/softmax_attention.h"
@@ -43,7 +46,7 @@ class Local final : public Attention {
                             .default_value = int64_t{50},
                             .unit = "tokens",
                             .minimum = 1,
-                            .help = "tokens that see each other (blocks, strided)"},
+                            .help = "tokens that see each other (blocks, strided); even, or all n"},
                            {.name = "window",
                             .default_value = int64_t{50},
                             .unit = "tokens",
@@ -52,6 +55,14 @@ class Local final : public Attention {
             .forward_flops = [](const ProblemSize& size, const ParameterValues& parameters) {
               return 2 * 2 * size.heads * size.d_head * pairs(size, parameters);
             }};
+  }
+
+  void check(const ParameterValues& parameters, const ProblemSize& size) const override {
+    const int64_t block_size = integer_of(parameters, "block_size");
+    if (block_size % 2 != 0 && block_size != size.n && std::get<std::string>(parameters.at("pattern")) != kSliding)
+      throw UsageError(
+          fmt::format("[local] attention.block_size = {} is odd; n = {}", block_size, size.n),
+          fmt::format("choose an even number of tokens from 2 to {}, such as {}, or all n", size.n, block_size + 1));
   }
 
   Var attend(const Context& context, Var q, Var k, Var v, Var mask) const override {

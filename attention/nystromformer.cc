@@ -1,6 +1,6 @@
 // Nystromformer: softmax through landmarks, with an iterative pseudo-inverse (Xiong et al. 2021).
 //
-// Landmarks are means of segments of ceil(nominal length / num_landmarks) tokens. What meets n tokens and the landmarks
+// Landmarks are means of segments of nominal length / num_landmarks tokens. What meets n tokens and the landmarks
 // is softmax attention of one to the other, so nothing of n x num_landmarks is ever kept.
 #include <fmt/format.h>
 
@@ -30,12 +30,8 @@ class Nystromformer final : public Attention {
         .time_complexity = "O(n num_landmarks d_head + num_landmarks^3)",
         .memory_complexity = "O(n d_head + num_landmarks^2)",
         .length_semantics = LengthSemantics::nominal,
-        .parameters = {{.name = "num_landmarks",
-                        .default_value = int64_t{128},
-                        .unit = "tokens",
-                        .minimum = 1,
-                        .maximum = 4096,
-                        .help = "landmarks of a sequence of the task's length; all of its tokens: exact softmax"},
+        .parameters = {num_landmarks_spec(
+                           128, "landmarks of a sequence of the task's length; all of its tokens: exact softmax"),
                        {.name = "landmark_means",
                         .default_value = std::string("segment"),
                         .unit = "",

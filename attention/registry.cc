@@ -74,8 +74,29 @@ void check_range(const Facts& facts, const ParameterSpec& spec, const ParameterV
   if (!low && !high && std::isfinite(number)) return;
   throw UsageError(fmt::format("[{}] attention.{} = {} is outside {}..{} {}", facts.name, spec.name, text_of(value),
                                spec.minimum ? fmt::format("{}", *spec.minimum) : "",
-                               spec.maximum ? fmt::format("{}", *spec.maximum) : "", spec.unit),
+                               spec.maximum            ? fmt::format("{}", *spec.maximum)
+                               : spec.unit == "tokens" ? "n"
+                                                       : "",
+                               spec.unit),
                    fmt::format("the default is {}; {}", text_of(spec.default_value), spec.help));
+}
+
+/// The divisor of n that is nearest to `value` (1..n) on this side of it (`step` -1 or 1), or `value` itself.
+int64_t divisor_near(int64_t n, int64_t value, int64_t step) {
+  while (n % value != 0) value += step;
+  return value;
+}
+
+/// Throws the UsageError of an integer parameter that must divide n, and does not.
+[[noreturn]] void refuse_remainder(const Facts& facts, const ParameterSpec& spec, int64_t value, int64_t n) {
+  const int64_t most = spec.maximum ? std::min(n, static_cast<int64_t>(*spec.maximum)) : n;
+  const int64_t below = divisor_near(n, value, -1), above = divisor_near(n, value, 1);
+  throw UsageError(
+      fmt::format("[{}] attention.{} = {} does not divide the nominal length n = {}", facts.name, spec.name, value, n),
+      fmt::format("choose a divisor of n from 1 to {}, such as {} (--set attention.{}=...), or make n a multiple: {} "
+                  "(model.nominal_length, less one with a CLS token; `lra attend --nominal-length`)",
+                  most, above <= most ? fmt::format("{} or {}", below, above) : fmt::format("{}", below), spec.name,
+                  (n / value + 1) * value));
 }
 
 /// Why a mechanism from `file` cannot stand beside `others`; empty when it can.
@@ -84,8 +105,8 @@ std::string conflict(const Facts& facts, const std::string& file, const Entries&
     if (name == facts.name) return fmt::format("attention `{}` is registered by {} and by {}", name, entry.file, file);
     for (const ParameterSpec& theirs : entry.facts.parameters)
       for (const ParameterSpec& ours : facts.parameters)
-        if (ours.name == theirs.name &&
-            (ours.unit != theirs.unit || ours.default_value.index() != theirs.default_value.index()))
+        if (ours.name == theirs.name && (ours.unit != theirs.unit || ours.divides_n != theirs.divides_n ||
+                                         ours.default_value.index() != theirs.default_value.index()))
           return fmt::format("parameter `{}` has two meanings, in {} and in {}", ours.name, entry.file, file);
   }
   return "";
@@ -151,11 +172,14 @@ ParameterValues resolve_parameters(const Facts& facts, const ParameterValues& gi
   return resolved;
 }
 
-ParameterValues fitting_parameters(const Facts& facts, int64_t nominal_length) {
+ParameterValues fitting_parameters(const Facts& facts, int64_t nominal_length, int64_t most_tokens) {
   ParameterValues fitting = resolve_parameters(facts, {});
-  for (const ParameterSpec& spec : facts.parameters)
-    if (auto* count = std::get_if<int64_t>(&fitting[spec.name]); count != nullptr && spec.unit == "tokens")
-      *count = std::min(*count, nominal_length);
+  for (const ParameterSpec& spec : facts.parameters) {
+    auto* count = std::get_if<int64_t>(&fitting[spec.name]);
+    if (count == nullptr || spec.unit != "tokens") continue;
+    *count = std::min({*count, nominal_length, most_tokens});
+    if (spec.divides_n) *count = divisor_near(nominal_length, *count, -1);
+  }
   return fitting;
 }
 
@@ -171,6 +195,7 @@ void check_usage(const Mechanism& mechanism, const ParameterValues& parameters, 
           fmt::format("[{}] attention.{} = {}, but sequences have n = {} tokens", facts.name, spec.name, *count,
                       size.n),
           fmt::format("choose at most {} (--set attention.{}=...), or longer sequences (--length)", size.n, spec.name));
+    if (count != nullptr && spec.divides_n && size.n % *count != 0) refuse_remainder(facts, spec, *count, size.n);
   }
   mechanism.check(parameters, size);
 }

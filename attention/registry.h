@@ -23,11 +23,12 @@ const Mechanism& find(std::string_view name);
 /// Throws UsageError naming the parameter, its value, its range, and near matches of unknown names.
 ParameterValues resolve_parameters(const Facts& facts, const ParameterValues& given);
 
-/// The defaults of `facts` for sequences of `nominal_length` tokens: numbers of tokens are at most that.
-ParameterValues fitting_parameters(const Facts& facts, int64_t nominal_length);
+/// The defaults of `facts`, or what is nearest below them and fits sequences of `nominal_length` tokens: numbers of
+/// tokens are at most `most_tokens` and at most that length, and divide it where they must.
+ParameterValues fitting_parameters(const Facts& facts, int64_t nominal_length, int64_t most_tokens);
 
 /// Throws UsageError when the mechanism cannot be causal but is asked to, when a number of tokens among its parameters
-/// exceeds size.n, and whatever its own check throws.
+/// exceeds size.n or does not divide it and must, and whatever its own check throws.
 void check_usage(const Mechanism& mechanism, const ParameterValues& parameters, const ProblemSize& size);
 
 /// Runs `load`, which makes registration objects (of the plug-in `origin`, a file name), and adds what they bring: all

@@ -10,7 +10,18 @@
 
 namespace lra::attention {
 
-/// Tokens to a landmark: what makes at most num_landmarks of a sequence of the nominal length.
+/// num_landmarks, which means the same in every mechanism that has it.
+inline ParameterSpec num_landmarks_spec(int64_t default_value, std::string help) {
+  return {.name = "num_landmarks",
+          .default_value = default_value,
+          .unit = "tokens",
+          .minimum = 1,
+          .maximum = 4096,
+          .help = std::move(help),
+          .divides_n = true};
+}
+
+/// Tokens to a landmark. For lengths that no model has (formulas of the facts) rounded up.
 inline int64_t segment_stride(int64_t nominal_length, const ParameterValues& parameters) {
   const int64_t num_landmarks = integer_of(parameters, "num_landmarks");
   return (nominal_length + num_landmarks - 1) / num_landmarks;

@@ -2,8 +2,8 @@
 //
 // What the paper does with a k x k convolution over the image of a head is done here with one over segments of
 // `stride` tokens, kernel = stride, so that the landmarks are ceil(n / stride) points whatever the length. The stride
-// is ceil(nominal length / num_landmarks): a sequence shorter than the task's length has fewer landmarks, at the same
-// places, and its result does not depend on its padding.
+// is nominal length / num_landmarks: a sequence shorter than the task's length has fewer landmarks, at the same places,
+// and its result does not depend on its padding.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -51,12 +51,7 @@ class Soft final : public Attention {
             // The condition number of P2 + ridge I is at most (num_landmarks + ridge) / ridge, 6,400 by default, which
             // takes the 6e-8 of a rounding to 4e-4.
             .single_precision_error = 4e-4,
-            .parameters = {{.name = "num_landmarks",
-                            .default_value = int64_t{64},
-                            .unit = "tokens",
-                            .minimum = 1,
-                            .maximum = 4096,
-                            .help = "landmarks of a sequence of the task's length"},
+            .parameters = {num_landmarks_spec(64, "landmarks of a sequence of the task's length"),
                            {.name = "landmarks",
                             .default_value = std::string("convolution"),
                             .unit = "",

@@ -169,9 +169,10 @@ void derive(TrainConfig& config) {
   }
   if (model.d_classifier == 0) model.d_classifier = model.d_ffn;
   if (model.nominal_length == 0) {
-    const auto length = static_cast<uint64_t>(config.sequence_length);
+    const int64_t cls = model.has_cls() ? 1 : 0;
+    const auto rows = static_cast<uint64_t>(config.sequence_length + cls);
     model.nominal_length = model.nominal_rounding == NominalRounding::kPowerOfTwo
-                               ? static_cast<int64_t>(std::bit_ceil(length))
+                               ? static_cast<int64_t>(std::bit_ceil(rows)) - cls
                                : config.sequence_length;
   }
 }

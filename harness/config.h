@@ -98,6 +98,10 @@ struct ModelConfig {
   PairFeatures pair_features = PairFeatures::kNli;
   Initialisation classifier_init = Initialisation::kTorchLinear;
   double layer_norm_epsilon = 1e-5;
+
+  bool has_cls() const { return pooling == Pooling::kCls; }
+  /// Rows of the longest sequence: the nominal length, plus one with CLS.
+  int64_t max_rows() const { return nominal_length + (has_cls() ? 1 : 0); }
 };
 
 struct OptimisationConfig {

@@ -181,7 +181,7 @@ void list_model_sizes(FieldList& list) {
                "rows of the position table and the n of mechanisms defined over a fixed n; 0: from sequence_length",
                {.unit = "tokens"});
   list.choice("model.nominal_rounding", LRA_AT(model.nominal_rounding),
-              "how sequence_length is rounded up when nominal_length is 0");
+              "how sequence_length, with a CLS token, is rounded up when nominal_length is 0");
 }
 
 void list_model_form(FieldList& list) {

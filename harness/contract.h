@@ -25,8 +25,10 @@ struct Finding {
 inline constexpr int64_t kContractHeads = 2, kContractHeadWidth = 8;
 
 /// A problem of random arguments for a mechanism, of the right kind and with its gradient.
-/// `real`: number of real tokens, the rest of the n is padding.
-AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed);
+/// `real`: number of real tokens, the rest of the n is padding. Parameters are the defaults, or what of them fits the
+/// nominal length (n where it is not given).
+AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed,
+                             int64_t nominal_length = 0);
 
 /// Runs all checks of one mechanism: shapes, finite output, plain against finite differences in f64, f32 kernels
 /// against plain f64 (values and every gradient), padding, masks with holes or of nothing but pads, a future that is

@@ -20,14 +20,17 @@ std::vector<double> random_values(engine::Stream& stream, int64_t count) {
 
 }  // namespace
 
-AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed) {
+AttendRequest random_request(const std::string& attention, int64_t n, int64_t real, uint64_t seed,
+                             int64_t nominal_length) {
   engine::Stream stream(seed, engine::Purpose::data, "contract");
   const std::vector<std::string> names = attention::argument_names(attention::find(attention));
   const bool mixer = names.front() == "x";
   const engine::Shape shape = mixer ? engine::Shape{n, kContractHeads * kContractHeadWidth}
                                     : engine::Shape{kContractHeads, n, kContractHeadWidth};
+  const int64_t nominal = nominal_length > 0 ? nominal_length : n;
   AttendRequest request{.attention = attention,
-                        .parameters = attention::fitting_parameters(attention::find(attention).facts(), n),
+                        .parameters = attention::fitting_parameters(attention::find(attention).facts(), nominal, n),
+                        .nominal_length = nominal_length,
                         .seed = seed};
   for (size_t i = 0; i < names.size(); ++i)
     request.arguments.push_back({.shape = shape, .values = random_values(stream, shape.elements())});

@@ -38,10 +38,11 @@ std::string value_text(const ParameterSpec& spec) {
 
 /// "1e-12..1", "at least 1", "fused|plain"; empty where anything goes.
 std::string range_text(const ParameterSpec& spec) {
+  const char* divisor = spec.divides_n ? ", divides n" : "";
   if (!spec.choices.empty()) return fmt::format("{}", fmt::join(spec.choices, "|"));
-  if (spec.minimum && spec.maximum) return fmt::format("{}..{}", *spec.minimum, *spec.maximum);
-  if (spec.minimum) return fmt::format("at least {}", *spec.minimum);
-  return spec.maximum ? fmt::format("at most {}", *spec.maximum) : "";
+  if (spec.minimum && spec.maximum) return fmt::format("{}..{}{}", *spec.minimum, *spec.maximum, divisor);
+  if (spec.minimum) return fmt::format("at least {}{}", *spec.minimum, divisor);
+  return spec.maximum ? fmt::format("at most {}{}", *spec.maximum, divisor) : spec.divides_n ? "divides n" : "";
 }
 
 ordered_json parameter_json(const ParameterSpec& spec) {
@@ -51,6 +52,7 @@ ordered_json parameter_json(const ParameterSpec& spec) {
           {"unit", spec.unit},
           {"minimum", spec.minimum ? ordered_json(*spec.minimum) : ordered_json()},
           {"maximum", spec.maximum ? ordered_json(*spec.maximum) : ordered_json()},
+          {"divides_n", spec.divides_n},
           {"choices", spec.choices},
           {"help", spec.help}};
 }

@@ -52,6 +52,7 @@ std::vector<ResolvedConfig> configurations(const BenchFlags& flags, int64_t leng
     check_names(request);
     resolved.push_back(resolve_config(request));
     complete_attention_parameters(resolved.back().config);
+    check_attention(resolved.back().config);
   }
   return resolved;
 }

@@ -49,7 +49,7 @@ int run_train(const TrainFlags& flags) {
   request.init_from = flags.init_from;
   const ResolvedConfig resolved = resolve_config(request);
   tasks::task_named(resolved.config.task.name);  // a configuration file may name another
-  attention_parameters(resolved.config);         // refuses bad parameters before the data are opened
+  check_attention(resolved.config);              // before the data are opened
   const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), resolved.config.task.name);
   check_task(resolved, dataset);
   const TrainOptions options = {.out = flags.out,

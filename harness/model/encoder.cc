@@ -80,7 +80,7 @@ class Builder {
   }
 
  private:
-  bool has_cls() const { return model_.pooling == Pooling::kCls; }
+  bool has_cls() const { return model_.has_cls(); }
   void scope(std::string name) { graph_.set_scope(std::move(name)); }
   double dropout_rate() const { return training_ ? model_.dropout : 0.0; }
 
@@ -166,9 +166,8 @@ class Builder {
     const Var table = model_.input == InputForm::kReal ? pixel_table() : token_table();
     Var positions;
     if (learned) {
-      const int64_t table_rows = model_.nominal_length + (has_cls() ? 1 : 0);
-      positions =
-          parameter("embedding.positions.weight", {table_rows, d}, engine::init_normal(model_.position_init_std));
+      positions = parameter("embedding.positions.weight", {model_.max_rows(), d},
+                            engine::init_normal(model_.position_init_std));
     }
     Var x;
     if (learned && !has_cls()) {
@@ -189,7 +188,7 @@ class Builder {
             .scope = std::move(name),
             .layer = layer,
             .num_layers = model_.layers,
-            .nominal_length = model_.nominal_length + (has_cls() ? 1 : 0),
+            .nominal_length = model_.max_rows(),
             .training = training_,
             .causal = spec_.config.attention.causal,
             .attention_dropout = training_ ? model_.attention_dropout : 0.0,

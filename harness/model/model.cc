@@ -24,6 +24,16 @@ attention::ParameterValue from_json(const std::string& name, const nlohmann::jso
                    "`lra list attention` shows the parameters of each mechanism");
 }
 
+attention::ProblemSize problem_size(const TrainConfig& config, int64_t n) {
+  const ModelConfig& m = config.model;
+  return {.n = n,
+          .heads = m.heads,
+          .d_head = m.d_head,
+          .d_model = m.d_model,
+          .causal = config.attention.causal,
+          .nominal_length = m.max_rows()};
+}
+
 }  // namespace
 
 attention::ParameterValues attention_parameters(const TrainConfig& config) {
@@ -32,15 +42,20 @@ attention::ParameterValues attention_parameters(const TrainConfig& config) {
   return attention::resolve_parameters(mechanism_of(config).facts(), given);
 }
 
+void check_attention(const TrainConfig& config) {
+  attention::check_usage(mechanism_of(config), attention_parameters(config),
+                         problem_size(config, config.model.max_rows()));
+}
+
 void complete_attention_parameters(TrainConfig& config) {
   for (const auto& [name, value] : attention_parameters(config))
     config.attention.parameters[name] = std::visit([](const auto& v) { return nlohmann::json(v); }, value);
   fill_in_plugin(config);
 }
 
-void fit_attention_parameters(TrainConfig& config, int64_t tokens) {
+void fit_attention_parameters(TrainConfig& config, int64_t nominal_length, int64_t most_tokens) {
   for (const auto& [name, value] :
-       attention::fitting_parameters(attention::find(config.attention.name).facts(), tokens))
+       attention::fitting_parameters(attention::find(config.attention.name).facts(), nominal_length, most_tokens))
     config.attention.parameters[name] = std::visit([](const auto& v) { return nlohmann::json(v); }, value);
 }
 
@@ -59,7 +74,7 @@ Model::Model(const TrainConfig& config, const TaskShape& task, engine::Dtype dty
       mechanism_(attention::find(config.attention.name)),
       facts_(mechanism_.facts()),
       attention_parameters_(harness::attention_parameters(config)) {
-  attention::check_usage(mechanism_, attention_parameters_, problem_size(max_rows()));
+  check_attention(config);
   if (config.model.vocab_rows > 0 && config.model.vocab_rows < task.vocab_size)
     throw UsageError(
         fmt::format("[model.vocab_rows] {} is below the task's {} token ids", config.model.vocab_rows, task.vocab_size),
@@ -125,16 +140,6 @@ const engine::Plan& Model::plan(const PlanKey& key) {
   return *plans_.try_emplace(key, std::move(made)).first->second;
 }
 
-attention::ProblemSize Model::problem_size(int64_t n) const {
-  const ModelConfig& m = config_.model;
-  return {.n = n,
-          .heads = m.heads,
-          .d_head = m.d_head,
-          .d_model = m.d_model,
-          .causal = config_.attention.causal,
-          .nominal_length = max_rows()};
-}
-
 ModelFlops Model::flops(int64_t length) const {
   ModelFlops sum = head_flops();
   for (int input = 0; input < task_.inputs_per_example; ++input) sum = sum + encoder_flops(length);
@@ -160,7 +165,7 @@ ModelFlops Model::encoder_flops(int64_t length) const {
     const int64_t projections = facts_.projections == attention::Projections::shared_qk ? 3 : 4;
     dense += projections * 2 * n * m.d_model * inner;
   }
-  const attention::ProblemSize size = problem_size(n);
+  const attention::ProblemSize size = problem_size(config_, n);
   const int64_t forward = facts_.forward_flops ? facts_.forward_flops(size, attention_parameters_) : 0;
   const int64_t backward = facts_.backward_flops ? facts_.backward_flops(size, attention_parameters_) : 2 * forward;
   return {.forward = m.layers * (dense + forward), .backward = m.layers * (2 * dense + backward)};

@@ -64,13 +64,12 @@ class Model {
   const attention::Mechanism& mechanism() const { return mechanism_; }
   const attention::Facts& attention_facts() const { return facts_; }
   const attention::ParameterValues& attention_parameters() const { return attention_parameters_; }
-  bool has_cls() const { return config_.model.pooling == Pooling::kCls; }
+  bool has_cls() const { return config_.model.has_cls(); }
 
   /// Rows at which a sequence of `length` tokens runs: its bucket (never empty: padding at least), or the full length
   /// for mechanisms and poolings that need it.
   int64_t rows_for(int64_t length) const;
-  /// Rows of the longest sequence: the nominal length, plus one with CLS.
-  int64_t max_rows() const { return config_.model.nominal_length + (has_cls() ? 1 : 0); }
+  int64_t max_rows() const { return config_.model.max_rows(); }
 
   /// Whether training plans made from now on keep each layer's activations or make them again: the same numbers either
   /// way. Those made before are dropped when this changes.
@@ -101,7 +100,6 @@ class Model {
   };
 
   bool runs_padded() const;
-  attention::ProblemSize problem_size(int64_t n) const;
   const engine::Plan& plan(const PlanKey& key);
   std::unique_ptr<const engine::Plan> make_plan(const PlanKey& key);
 
@@ -120,12 +118,14 @@ class Model {
 
 /// The mechanism's parameters of a configuration: JSON values to the types of the specs, defaults filled in, checked.
 attention::ParameterValues attention_parameters(const TrainConfig& config);
+/// Refuses a mechanism, or parameters of it, that the sizes of a derived configuration do not suit. Throws UsageError.
+void check_attention(const TrainConfig& config);
 /// Writes the completed parameters back, so that the configuration and its hash say what runs, and where the mechanism
 /// comes from.
 void complete_attention_parameters(TrainConfig& config);
-/// Replaces the parameters of the mechanism by its defaults, numbers of tokens by at most `tokens`: for short
-/// sequences.
-void fit_attention_parameters(TrainConfig& config, int64_t tokens);
+/// Replaces the parameters of the mechanism by its defaults, or by what fits a short nominal length
+/// (attention::fitting_parameters).
+void fit_attention_parameters(TrainConfig& config, int64_t nominal_length, int64_t most_tokens);
 
 /// Learned numbers of the same model with softmax attention, for the ratio in the record.
 int64_t softmax_model_parameters(const TrainConfig& config, const TaskShape& task);

@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "attention/registry.h"
-#include "engine/errors.h"
 #include "harness/attend.h"
 #include "harness/contract.h"
+#include "tests/attention/refusal.h"
 
 namespace lra::attention {
 namespace {
@@ -13,6 +13,9 @@ namespace {
 using harness::AttendRequest;
 using harness::AttendResult;
 using harness::HostArray;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using testing::refusal_of;
 
 constexpr int64_t kN = 61, kReal = 47;
 
@@ -85,7 +88,7 @@ TEST(LocalTest, IsSoftmaxWhereABlockOrAWindowHoldsAllTokens) {
 }
 
 TEST(LocalTest, BlocksAreSoftmaxInEachBlock) {
-  for (const int64_t block_size : {1, 2, 7, 50}) {
+  for (const int64_t block_size : {2, 8, 50}) {
     std::vector<std::vector<int64_t>> blocks;
     for (int64_t token = 0; token < kN; ++token) {
       if (token % block_size == 0) blocks.emplace_back();
@@ -97,7 +100,7 @@ TEST(LocalTest, BlocksAreSoftmaxInEachBlock) {
 }
 
 TEST(LocalTest, StridesAreSoftmaxOverTokensThatAreEqualModuloTheNumberOfBlocks) {
-  for (const int64_t block_size : {1, 4, 10, 61}) {
+  for (const int64_t block_size : {2, 4, 10, 61}) {
     const int64_t count = kN / block_size + 1;  // the official code adds a whole block, even to what is divisible
     std::vector<std::vector<int64_t>> classes(static_cast<size_t>(count));
     for (int64_t token = 0; token < kN; ++token) classes[static_cast<size_t>(token % count)].push_back(token);
@@ -128,20 +131,18 @@ TEST(LocalTest, ASlidingWindowShowsEachTokenItsNeighbours) {
   }
 }
 
-TEST(LocalTest, RefusesWindowsAndBlocksOfNothing) {
-  const auto message = [](const ParameterValues& parameters) -> std::string {
-    try {
-      harness::attend(request_of("local", parameters));
-      return "was accepted";
-    } catch (const UsageError& error) {
-      return error.what();
-    }
-  };
-  EXPECT_THAT(message({{"window", int64_t{0}}}), ::testing::HasSubstr("attention.window = 0 is outside 1.. tokens"));
-  EXPECT_THAT(message({{"block_size", int64_t{0}}}), ::testing::HasSubstr("attention.block_size = 0"));
+TEST(LocalTest, RefusesWindowsOfNothingAndBlocksOfNothingOrOdd) {
+  const auto message = [](const ParameterValues& parameters) { return refusal_of(request_of("local", parameters)); };
+  EXPECT_THAT(message({{"window", int64_t{0}}}), HasSubstr("attention.window = 0 is outside 1..n tokens"));
+  EXPECT_THAT(message({{"block_size", int64_t{0}}}), HasSubstr("attention.block_size = 0"));
   EXPECT_THAT(message({{"block_size", int64_t{62}}}),
-              ::testing::HasSubstr("attention.block_size = 62, but sequences have n = 61 tokens"));
-  EXPECT_THAT(message({{"pattern", std::string("slidng")}}), ::testing::HasSubstr("attention.pattern = slidng"));
+              HasSubstr("attention.block_size = 62, but sequences have n = 61 tokens"));
+  for (const char* pattern : {"blocks", "strided"})
+    EXPECT_THAT(
+        message({{"block_size", int64_t{7}}, {"pattern", std::string(pattern)}}),
+        AllOf(HasSubstr("[local] attention.block_size = 7 is odd; n = 61"), HasSubstr("from 2 to 61, such as 8")));
+  EXPECT_EQ(message({{"block_size", int64_t{7}}, {"pattern", std::string("sliding")}}), "was accepted");
+  EXPECT_THAT(message({{"pattern", std::string("slidng")}}), HasSubstr("attention.pattern = slidng"));
 }
 
 }  // namespace

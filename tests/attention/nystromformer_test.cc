@@ -2,14 +2,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/errors.h"
 #include "tests/attention/dense_attention.h"
+#include "tests/attention/refusal.h"
 
 namespace lra::attention::testing {
 namespace {
 
 using harness::AttendRequest;
 using harness::AttendResult;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 constexpr int64_t kStride = 8;
 
@@ -112,20 +114,15 @@ TEST(NystromformerTest, TheConvolutionOfTheValuesIsAdded) {
   }
 }
 
-TEST(NystromformerTest, RefusesAConvolutionWithoutAMiddleAndMoreLandmarksThanTokens) {
-  const auto message = [](const AttendRequest& request) -> std::string {
-    try {
-      harness::attend(request);
-      return "was accepted";
-    } catch (const UsageError& error) {
-      return error.what();
-    }
-  };
-  EXPECT_THAT(message(request_of(48, 48, 48, "segment", 4)),
-              ::testing::HasSubstr("attention.conv_kernel_size = 4 is even"));
+TEST(NystromformerTest, RefusesAConvolutionWithoutAMiddleAndLandmarksThatDoNotFit) {
+  EXPECT_THAT(refusal_of(request_of(48, 48, 48, "segment", 4)), HasSubstr("attention.conv_kernel_size = 4 is even"));
   AttendRequest many = request_of(48, 48, 48, "segment");
   many.parameters["num_landmarks"] = int64_t{49};
-  EXPECT_THAT(message(many), ::testing::HasSubstr("attention.num_landmarks = 49, but sequences have n = 48 tokens"));
+  EXPECT_THAT(refusal_of(many), HasSubstr("attention.num_landmarks = 49, but sequences have n = 48 tokens"));
+  many.parameters["num_landmarks"] = int64_t{13};
+  EXPECT_THAT(refusal_of(many),
+              AllOf(HasSubstr("attention.num_landmarks = 13 does not divide the nominal length n = 48"),
+                    HasSubstr("from 1 to 48, such as 12 or 16")));
 }
 
 }  // namespace

@@ -3,10 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "attention/registry.h"
-#include "engine/errors.h"
 #include "engine/ops/random_features.h"
 #include "tests/attention/dense_attention.h"
 #include "tests/attention/naive_attention.h"
+#include "tests/attention/refusal.h"
 
 namespace lra::attention::testing {
 namespace {
@@ -123,12 +123,8 @@ TEST(PerformerTest, LargeQueriesAndKeysStayFinite) {
 }
 
 TEST(PerformerTest, RefusesNoFeatures) {
-  try {
-    harness::attend(dense_request("performer", 8, 8, {{"num_features", int64_t{0}}}));
-    FAIL() << "was accepted";
-  } catch (const UsageError& error) {
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("attention.num_features = 0 is outside 1..65536 features"));
-  }
+  EXPECT_THAT(refusal_of(dense_request("performer", 8, 8, {{"num_features", int64_t{0}}})),
+              ::testing::HasSubstr("attention.num_features = 0 is outside 1..65536 features"));
 }
 
 }  // namespace

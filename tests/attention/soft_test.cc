@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/errors.h"
 #include "tests/attention/dense_attention.h"
+#include "tests/attention/refusal.h"
 
 namespace lra::attention::testing {
 namespace {
@@ -11,6 +11,8 @@ namespace {
 using harness::AttendRequest;
 using harness::AttendResult;
 using harness::HostArray;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 struct Definition {
   int64_t stride = 1;
@@ -87,7 +89,9 @@ TEST(SoftTest, EqualsTheDefinitionWithMeansAndWithConvolutions) {
 }
 
 TEST(SoftTest, TheLastSegmentMayBeShort) {
-  expect_definition(request_of(45, 45, 6, "convolution"), {.stride = 8, .convolution = true});
+  AttendRequest request = request_of(45, 45, 6, "convolution");
+  request.nominal_length = 48;
+  expect_definition(request, {.stride = 8, .convolution = true});
 }
 
 TEST(SoftTest, SymmetricNormalizationStandsOnBothSidesOfTheInverse) {
@@ -109,12 +113,17 @@ TEST(SoftTest, EveryTokenALandmarkIsTheWholeKernel) {
 }
 
 TEST(SoftTest, RefusesMoreLandmarksThanTokens) {
-  try {
-    harness::attend(request_of(7, 7, 64, "mean"));
-    FAIL() << "was accepted";
-  } catch (const UsageError& error) {
-    EXPECT_THAT(error.what(), ::testing::HasSubstr("attention.num_landmarks = 64, but sequences have n = 7 tokens"));
-  }
+  EXPECT_THAT(refusal_of(request_of(7, 7, 64, "mean")),
+              HasSubstr("attention.num_landmarks = 64, but sequences have n = 7 tokens"));
+}
+
+TEST(SoftTest, RefusesLandmarksThatDoNotDivideTheNominalLength) {
+  AttendRequest request = request_of(45, 45, 6, "mean");
+  EXPECT_THAT(refusal_of(request),
+              AllOf(HasSubstr("[soft] attention.num_landmarks = 6 does not divide the nominal length n = 45"),
+                    HasSubstr("from 1 to 45, such as 5 or 9"), HasSubstr("make n a multiple: 48 ")));
+  request.nominal_length = 47;
+  EXPECT_THAT(refusal_of(request), AllOf(HasSubstr("n = 47"), HasSubstr("such as 1 or 47")));
 }
 
 }  // namespace

@@ -164,6 +164,13 @@ TEST(Derive, FillsInTheDerivedSizes) {
   EXPECT_EQ(config.model.d_head, 24);
   EXPECT_EQ(config.model.d_classifier, 200);
   EXPECT_EQ(config.model.nominal_length, 2048);
+  for (const auto& [length, nominal] : {std::pair<int64_t, int64_t>{2000, 2047}, {2047, 2047}, {2048, 4095}}) {
+    config.model.pooling = Pooling::kCls;  // the token counts
+    config.sequence_length = length;
+    config.model.nominal_length = 0;
+    derive(config);
+    EXPECT_EQ(config.model.nominal_length, nominal);
+  }
   config.model.d_head = 0;
   config.model.heads = 7;
   EXPECT_THAT([&] { derive(config); }, ThrowsMessage<UsageError>(HasSubstr("96 is not divisible by model.heads = 7")));

@@ -36,7 +36,8 @@ class Unusual final : public attention::Mixer {
                             .minimum = 1.0,
                             .maximum = {},
                             .choices = {},
-                            .help = "keys on each side"},
+                            .help = "keys on each side",
+                            .divides_n = true},
                            {.name = "activation",
                             .default_value = std::string("softmax"),
                             .unit = "",
@@ -58,6 +59,7 @@ TEST(MechanismFactsTest, JsonHasEveryFact) {
                             {"unit", "tokens"},
                             {"minimum", 1.0},
                             {"maximum", nullptr},
+                            {"divides_n", true},
                             {"choices", Json::array()},
                             {"help", "keys on each side"}},
                            {{"name", "activation"},
@@ -66,6 +68,7 @@ TEST(MechanismFactsTest, JsonHasEveryFact) {
                             {"unit", ""},
                             {"minimum", nullptr},
                             {"maximum", nullptr},
+                            {"divides_n", false},
                             {"choices", {"softmax", "laplace"}},
                             {"help", "of the logits"}}};
   const auto flops = [](int64_t n) {

@@ -45,7 +45,9 @@ void expect_close(const Pass& got, const Pass& expected, double tolerance, const
 
 class MechanismTest : public ::testing::TestWithParam<std::string> {
  protected:
-  TrainConfig config(int64_t nominal_length) const { return testing::tiny_config(GetParam(), nominal_length); }
+  TrainConfig config(int64_t nominal_length, Pooling pooling = Pooling::kMean) const {
+    return testing::tiny_config(GetParam(), nominal_length, pooling);
+  }
   double rounding() const { return attention::find(GetParam()).facts().single_precision_error; }
 };
 
@@ -53,8 +55,7 @@ TEST_P(MechanismTest, GradientsOfEveryParameterEqualFiniteDifferences) {
   for (const Pooling pooling : {Pooling::kCls, Pooling::kMean, Pooling::kMeanNominal, Pooling::kMeanPadded})
     for (const Positions positions : {Positions::kLearned, Positions::kSinusoidal})
       for (const bool variant : {false, true}) {  // biases, GELU and causal attention
-        TrainConfig tiny = config(16);
-        tiny.model.pooling = pooling;
+        TrainConfig tiny = config(16, pooling);
         tiny.model.positions = positions;
         tiny.model.projection_bias = !variant;
         tiny.model.gelu = variant ? Gelu::kTanh : Gelu::kErf;
@@ -89,8 +90,7 @@ TEST_P(MechanismTest, GradientsOfEveryParameterEqualFiniteDifferences) {
 
 TEST_P(MechanismTest, EveryParameterGetsAGradient) {
   for (const Pooling pooling : {Pooling::kCls, Pooling::kMean}) {
-    TrainConfig tiny = config(16);
-    tiny.model.pooling = pooling;
+    TrainConfig tiny = config(16, pooling);
     Model model(tiny, kTask, Dtype::f64, engine::Kernels::plain);
     const Pass pass = testing::run_pass<double>(model, Mode::train, model.rows_for(12), testing::random_sequence(12),
                                                 testing::noisy_parameters(model));
@@ -105,8 +105,7 @@ TEST_P(MechanismTest, FusedSinglePrecisionEqualsPlainDoublePrecisionWithDropoutO
   for (const Pooling pooling : {Pooling::kCls, Pooling::kMean})
     for (const int64_t length : {1, 63, 530}) {
       SCOPED_TRACE(to_text(pooling) + " length " + std::to_string(length));
-      TrainConfig tiny = config(600);
-      tiny.model.pooling = pooling;
+      TrainConfig tiny = config(600, pooling);
       tiny.model.dropout = tiny.model.attention_dropout = 0.2;
       Model plain(tiny, kTask, Dtype::f64, engine::Kernels::plain),
           fused(tiny, kTask, Dtype::f32, engine::Kernels::fused);
@@ -122,8 +121,7 @@ TEST_P(MechanismTest, FusedSinglePrecisionEqualsPlainDoublePrecisionWithDropoutO
 
 TEST(ModelPoolingTest, MeanOverPaddedLengthIsTheSumOverAllPositions) {
   // Without layers' help the pooled vector of pads counts as much as that of tokens: a shorter sequence, more pads.
-  TrainConfig padded = testing::tiny_config("softmax", 40);
-  padded.model.pooling = Pooling::kMeanPadded;
+  TrainConfig padded = testing::tiny_config("softmax", 40, Pooling::kMeanPadded);
   Model model(padded, kTask, Dtype::f64, engine::Kernels::plain);
   EXPECT_EQ(model.rows_for(3), 40);  // runs at full length
   EXPECT_EQ(model.rows_for(40), 40);
@@ -144,8 +142,7 @@ TEST_P(MechanismTest, LongerBucketsChangeNothing) {
   for (const Pooling pooling : {Pooling::kCls, Pooling::kMean, Pooling::kMeanNominal})
     for (const bool wide : {true, false}) {
       SCOPED_TRACE(to_text(pooling) + (wide ? " f64 plain" : " f32 fused"));
-      TrainConfig tiny = config(400);
-      tiny.model.pooling = pooling;
+      TrainConfig tiny = config(400, pooling);
       tiny.model.dropout = tiny.model.attention_dropout = 0.2;
       Model model(tiny, kTask, wide ? Dtype::f64 : Dtype::f32, wide ? engine::Kernels::plain : engine::Kernels::fused);
       const std::vector<double> parameters = testing::noisy_parameters(model);
@@ -163,12 +160,12 @@ TEST_P(MechanismTest, LongerBucketsChangeNothing) {
 TEST_P(MechanismTest, DeclaredFlopsAreTheProductsOfTheProductionKernels) {
   constexpr int64_t kRows = 128;
   for (const Pooling pooling : {Pooling::kCls, Pooling::kMean}) {
-    TrainConfig tiny = config(kRows);
-    tiny.model.pooling = pooling;
+    const int64_t tokens = pooling == Pooling::kCls ? kRows - 1 : kRows;
+    TrainConfig tiny = config(tokens, pooling);
     Model model(tiny, kTask, Dtype::f32, engine::Kernels::fused);
-    const int64_t rows = model.rows_for(kRows), d = tiny.model.d_model;
+    const int64_t rows = model.rows_for(tokens), d = tiny.model.d_model;
     const int64_t pooled = pooling == Pooling::kCls ? 0 : 2 * rows * d;  // the mean is a product with the mask
-    const ModelFlops declared = model.flops(kRows);
+    const ModelFlops declared = model.flops(tokens);
     const auto ratio = [&](Mode mode, int64_t poolings, int64_t flops) {
       return static_cast<double>(model.plan(rows, mode).product_flops() - poolings * pooled) /
              static_cast<double>(flops);
@@ -184,8 +181,7 @@ INSTANTIATE_TEST_SUITE_P(Mechanisms, MechanismTest, ::testing::ValuesIn(attentio
 TEST(ModelTest, FlopsOfPlainSoftmaxAreCountedExactly) {
   for (const Pooling pooling : {Pooling::kCls, Pooling::kMean})
     for (const int64_t length : {64, 128}) {
-      TrainConfig tiny = testing::tiny_config("softmax", length);
-      tiny.model.pooling = pooling;
+      TrainConfig tiny = testing::tiny_config("softmax", length, pooling);
       Model model(tiny, kTask, Dtype::f32, engine::Kernels::plain);
       const int64_t rows = model.rows_for(length),
                     pooled = pooling == Pooling::kCls ? 0 : 2 * rows * tiny.model.d_model;
@@ -211,8 +207,7 @@ TEST(ModelTest, RowsAreBucketsOfSixtyFourUpToTheNominalLength) {
 TEST(ModelTest, AnEmptySequenceHasAFiniteLoss) {
   for (const std::string& name : attention::names())
     for (const Pooling pooling : {Pooling::kCls, Pooling::kMean}) {
-      TrainConfig tiny = testing::tiny_config(name, 100);
-      tiny.model.pooling = pooling;
+      TrainConfig tiny = testing::tiny_config(name, 100, pooling);
       Model model(tiny, kTask, Dtype::f32, engine::Kernels::fused);
       const Pass pass = testing::run_pass<float>(model, Mode::train, model.rows_for(0), testing::random_sequence(0),
                                                  testing::noisy_parameters(model));
@@ -277,8 +272,7 @@ std::set<std::string> documented_names(int64_t layers) {
 }
 
 TEST(ModelTest, ParametersHaveTheDocumentedNamesAndNoOthers) {
-  TrainConfig tiny = testing::tiny_config("softmax", 64);
-  tiny.model.pooling = Pooling::kCls;
+  TrainConfig tiny = testing::tiny_config("softmax", 64, Pooling::kCls);
   const Model model(tiny, kTask, Dtype::f32, engine::Kernels::fused);
   std::set<std::string> declared;
   for (const engine::Parameter& parameter : model.parameters().list()) declared.insert(parameter.name);

@@ -65,8 +65,7 @@ void expect_close(const Prediction& got, const Prediction& expected, double tole
 class PredictTest : public ::testing::TestWithParam<std::string> {
  protected:
   TrainConfig config(Pooling pooling = Pooling::kMean) const {
-    TrainConfig config = testing::tiny_config(GetParam(), kLongest);
-    config.model.pooling = pooling;
+    TrainConfig config = testing::tiny_config(GetParam(), kLongest, pooling);
     config.model.dropout = config.model.attention_dropout = 0.3;  // has no say here
     return config;
   }

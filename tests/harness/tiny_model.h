@@ -1,7 +1,9 @@
 // A model small enough for finite differences, and examples of varied lengths.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <bit>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,8 +19,9 @@ namespace lra::harness::testing {
 constexpr int64_t kVocabulary = 11, kClasses = 3;
 constexpr TaskShape kTask{.vocab_size = kVocabulary, .num_classes = kClasses};
 
-/// Two layers of width 8, no dropout.
-inline TrainConfig tiny_config(const std::string& attention, int64_t nominal_length) {
+/// Two layers of width 8, no dropout. Where parameters of the mechanism must divide the nominal length, that is rounded
+/// up.
+inline TrainConfig tiny_config(const std::string& attention, int64_t nominal_length, Pooling pooling = Pooling::kMean) {
   TrainConfig config;
   config.sequence_length = nominal_length;
   config.attention.name = attention;
@@ -32,9 +35,15 @@ inline TrainConfig tiny_config(const std::string& attention, int64_t nominal_len
                   .position_init_std = 0.3,
                   .embedding_init_std = 0.5,
                   .nominal_length = nominal_length,
+                  .pooling = pooling,
                   .d_classifier = 10};
+  const int64_t cls = pooling == Pooling::kCls ? 1 : 0;
+  const std::vector<attention::ParameterSpec> parameters = attention::find(attention).facts().parameters;
+  if (std::any_of(parameters.begin(), parameters.end(), [](const auto& spec) { return spec.divides_n; }))
+    config.model.nominal_length =
+        static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(nominal_length + cls))) - cls;
   // Numbers of tokens must not exceed the length, which is short here; and few of them are enough.
-  fit_attention_parameters(config, std::min<int64_t>(nominal_length, 16));
+  fit_attention_parameters(config, config.model.nominal_length + cls, 16);
   config.train = {.steps = 50, .batch_size = 8, .learning_rate = 1e-2, .cycle_momentum = false, .lanes = 4};
   return config;
 }

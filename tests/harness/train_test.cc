@@ -183,6 +183,13 @@ TEST_F(ProgramTest, BenchWritesRecordsThatKeepTheSchema) {
   }
 }
 
+TEST_F(ProgramTest, BenchChecksEveryLengthBeforeItMeasures) {
+  const Outcome outcome = run({"bench", "--attention", "linear,soft", "--length", "128,1000", "--preset", "small",
+                               "--set", "model.nominal_rounding=none"});
+  expect_refused(outcome, 2, {"[soft] attention.num_landmarks = 64", "n = 1000", "from 1 to 1000"});
+  EXPECT_EQ(count_of(outcome.err, "measuring"), 0U);
+}
+
 TEST_F(ProgramTest, AnInterruptedBenchKeepsWhatItHas) {
   Program program({"bench", "--attention", "softmax", "--length", "64,100", "--preset", "tiny", "--min-time-s", "1000",
                    "--json", "bench.json"},
