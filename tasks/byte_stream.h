@@ -44,6 +44,9 @@ class HashedStream final : public ByteStream {
   io::Sha256 hash_;
 };
 
+/// What some editors write in front of UTF-8 text; no part of it.
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
+
 /// All bytes that are left. Throws: DataError naming `path`, a name for messages, when there are more than `max_bytes`.
 std::string read_all(ByteStream& bytes, const std::string& path, uint64_t max_bytes);
 

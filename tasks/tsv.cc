@@ -34,8 +34,16 @@ void TsvReader::fail(size_t column, uint64_t position, const std::string& what) 
 }
 
 bool TsvReader::refill() {
-  rest_ = {buffer_.data(), bytes_.read(std::as_writable_bytes(std::span(buffer_)))};
-  return !rest_.empty();
+  const std::span<std::byte> buffer = std::as_writable_bytes(std::span(buffer_));
+  size_t count = bytes_.read(buffer);
+  rest_ = {buffer_.data(), count};
+  if (std::exchange(has_begun_, true)) return !rest_.empty();
+  for (size_t more = count; more > 0 && count < kByteOrderMark.size(); count += more)
+    more = bytes_.read(buffer.subspan(count));
+  rest_ = {buffer_.data(), count};
+  if (!rest_.starts_with(kByteOrderMark)) return !rest_.empty();
+  rest_.remove_prefix(kByteOrderMark.size());
+  return !rest_.empty() || refill();
 }
 
 void TsvReader::put(size_t column, std::string_view text) {

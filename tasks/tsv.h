@@ -15,7 +15,8 @@ struct TsvColumn {
   uint64_t kept_bytes;  // of each field; the rest is read and counted, not kept
 };
 
-/// Rows end with LF or CRLF; the last one may lack its end. Bytes are not interpreted otherwise.
+/// Rows end with LF or CRLF; the last one may lack its end. A byte-order mark in front of the first is skipped. Bytes
+/// are not interpreted otherwise.
 class TsvReader {
  public:
   enum class LastColumn { kEndsAtTab, kTakesTabs };
@@ -55,6 +56,7 @@ class TsvReader {
   std::string row_hint_;
   std::vector<char> buffer_;
   std::string_view rest_;  // of the buffer
+  bool has_begun_ = false;
   std::vector<Field> fields_;
   bool has_return_waiting_ = false;
   uint64_t line_bytes_ = 0;

@@ -58,6 +58,7 @@ void parse_text(std::string_view text, const std::string& name, const RowFn& row
   std::vector<std::string_view> columns;
   std::vector<size_t> positions;
   size_t line = 0;
+  if (text.starts_with(kByteOrderMark)) text.remove_prefix(kByteOrderMark.size());
   for (size_t at = 0; at < text.size();) {
     const size_t end = std::min(text.find('\n', at), text.size());
     std::string_view whole = text.substr(at, end - at);

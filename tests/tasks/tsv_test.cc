@@ -48,6 +48,19 @@ TEST(TsvReaderTest, RowsDoNotDependOnHowTheBytesArrive) {
   for (size_t step = 1; step <= text.size(); ++step) EXPECT_EQ(rows_of(text, {9, 9}, step), expected) << step;
 }
 
+TEST(TsvReaderTest, AByteOrderMarkIsNoPartOfTheFirstField) {
+  const std::string mark = "\xEF\xBB\xBF";
+  for (const size_t step : {1U, 2U, 3U, 4U, 100U}) {
+    EXPECT_EQ(rows_of(mark + "a\tb\nc\td\n", {9, 9}, step), (Rows{{"a", "b"}, {"c", "d"}})) << step;
+    EXPECT_EQ(rows_of("a\t" + mark + "b\n" + mark + "c\td\n", {9, 9}, step),
+              (Rows{{"a", mark + "b"}, {mark + "c", "d"}}))
+        << step;
+    EXPECT_THAT(rows_of(mark, {9}, step), ElementsAre());
+    EXPECT_EQ(rows_of("\xEF\xBB", {9}, step), (Rows{{"\xEF\xBB"}})) << step;
+    EXPECT_EQ(rows_of("x", {9}, step), (Rows{{"x"}})) << step;
+  }
+}
+
 TEST(TsvReaderTest, OnlyWhatIsAskedForIsKept) {
   SteppedStream bytes("abcdef\tghij\r\nk\tl\n", 3);
   TsvReader reader(bytes, "x.tsv", {{"a", 2}, {"b", 3}}, TsvReader::LastColumn::kEndsAtTab, "mend");

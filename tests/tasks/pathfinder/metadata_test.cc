@@ -58,6 +58,7 @@ TEST(MetadataTest, ReadsTheTextOfTheArchive) {
   EXPECT_EQ(rows[1].label, 0);
   EXPECT_EQ(rows[2].line, 3U);
   EXPECT_TRUE(parse("").empty());
+  ASSERT_EQ(parse("\xef\xbb\xbfimgs/0 a.png 0 1\n").size(), 1U);
 }
 
 TEST(MetadataTest, ReadsWhatItWrites) {
