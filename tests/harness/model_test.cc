@@ -13,6 +13,7 @@
 
 #include "attention/registry.h"
 #include "engine/errors.h"
+#include "harness/presets.h"
 #include "tests/harness/tiny_model.h"
 
 namespace lra::harness {
@@ -173,6 +174,20 @@ TEST_P(MechanismTest, DeclaredFlopsAreTheProductsOfTheProductionKernels) {
     EXPECT_NEAR(ratio(Mode::infer, 1, declared.forward), 1, 0.02);
     EXPECT_NEAR(ratio(Mode::train, 2, declared.training()), 1, 0.02);
   }
+}
+
+/// Of training plans of preset `small`, whose memory is mostly that of the model's rows.
+TEST_P(MechanismTest, MemoryGrowsAsDeclaredUpToTheLongestTask) {
+  constexpr int64_t kShort = 1024, kLong = 16384;
+  constexpr double kSlack = 0.05;
+  const auto bytes = [](int64_t n) {
+    const TrainConfig config =
+        resolve_config({.task = "listops", .attention = GetParam(), .preset = "small", .sequence_length = n}).config;
+    Model model(config, kTask, Dtype::f32, engine::Kernels::fused);
+    return static_cast<double>(model.plan(model.rows_for(n), Mode::train).arena_bytes());
+  };
+  const double exponent = std::log(bytes(kLong) / bytes(kShort)) / std::log(16.0);
+  EXPECT_LE(exponent, attention::find(GetParam()).facts().growth_exponent_memory + kSlack);
 }
 
 INSTANTIATE_TEST_SUITE_P(Mechanisms, MechanismTest, ::testing::ValuesIn(attention::names()),
