@@ -30,8 +30,7 @@ struct SelftestFlags {
 std::pair<std::vector<double>, std::vector<float>> short_training(const std::string& attention, int threads) {
   ResolvedConfig resolved =
       resolve_config({.task = default_task(), .attention = attention, .preset = "tiny", .sequence_length = 100});
-  const int64_t length = resolved.config.sequence_length;
-  fit_attention_parameters(resolved.config, resolved.config.model.nominal_length, length);
+  fit_attention_parameters(resolved.config, resolved.config.sequence_length);
   Model model(resolved.config, shape_of(tasks::task_named(resolved.config.task.name).facts()), engine::Dtype::f32,
               engine::Kernels::fused);
   const RandomExamples examples(64, 100, model.task(), 7);

@@ -53,9 +53,9 @@ void complete_attention_parameters(TrainConfig& config) {
   fill_in_plugin(config);
 }
 
-void fit_attention_parameters(TrainConfig& config, int64_t nominal_length, int64_t most_tokens) {
-  for (const auto& [name, value] :
-       attention::fitting_parameters(attention::find(config.attention.name).facts(), nominal_length, most_tokens))
+void fit_attention_parameters(TrainConfig& config, int64_t most_tokens) {
+  for (const auto& [name, value] : attention::fitting_parameters(attention::find(config.attention.name).facts(),
+                                                                 config.model.max_rows(), most_tokens))
     config.attention.parameters[name] = std::visit([](const auto& v) { return nlohmann::json(v); }, value);
 }
 

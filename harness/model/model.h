@@ -123,9 +123,9 @@ void check_attention(const TrainConfig& config);
 /// Writes the completed parameters back, so that the configuration and its hash say what runs, and where the mechanism
 /// comes from.
 void complete_attention_parameters(TrainConfig& config);
-/// Replaces the parameters of the mechanism by its defaults, or by what fits a short nominal length
-/// (attention::fitting_parameters).
-void fit_attention_parameters(TrainConfig& config, int64_t nominal_length, int64_t most_tokens);
+/// Replaces the parameters of the mechanism by its defaults, or by what fits the rows of a derived configuration and is
+/// at most `most_tokens` (attention::fitting_parameters).
+void fit_attention_parameters(TrainConfig& config, int64_t most_tokens);
 
 /// Learned numbers of the same model with softmax attention, for the ratio in the record.
 int64_t softmax_model_parameters(const TrainConfig& config, const TaskShape& task);

@@ -43,7 +43,7 @@ inline TrainConfig tiny_config(const std::string& attention, int64_t nominal_len
     config.model.nominal_length =
         static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(nominal_length + cls))) - cls;
   // Numbers of tokens must not exceed the length, which is short here; and few of them are enough.
-  fit_attention_parameters(config, config.model.nominal_length + cls, 16);
+  fit_attention_parameters(config, 16);
   config.train = {.steps = 50, .batch_size = 8, .learning_rate = 1e-2, .cycle_momentum = false, .lanes = 4};
   return config;
 }
