@@ -36,12 +36,11 @@ void TsvReader::fail(size_t column, uint64_t position, const std::string& what) 
 bool TsvReader::refill() {
   const std::span<std::byte> buffer = std::as_writable_bytes(std::span(buffer_));
   size_t count = bytes_.read(buffer);
-  rest_ = {buffer_.data(), count};
-  if (std::exchange(has_begun_, true)) return !rest_.empty();
-  for (size_t more = count; more > 0 && count < kByteOrderMark.size(); count += more)
+  const bool is_start = !std::exchange(has_begun_, true);
+  for (size_t more = count; is_start && more > 0 && count < kByteOrderMark.size(); count += more)
     more = bytes_.read(buffer.subspan(count));
   rest_ = {buffer_.data(), count};
-  if (!rest_.starts_with(kByteOrderMark)) return !rest_.empty();
+  if (!is_start || !rest_.starts_with(kByteOrderMark)) return !rest_.empty();
   rest_.remove_prefix(kByteOrderMark.size());
   return !rest_.empty() || refill();
 }
