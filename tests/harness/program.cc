@@ -110,6 +110,24 @@ void ProgramTest::refuses(const Arguments& arguments, int exit_code, const std::
   expect_refused(program.finish(), exit_code, parts);
 }
 
+void ProgramTest::make_much_to_evaluate() const {
+  const Outcome made = run({"data", "generate", "listops", "--data", text("data"), "--train", "200", "--validation",
+                            "40000", "--test", "40000", "--set", "task.min_length=20", "--set", "task.max_length=100"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+}
+
+Outcome ProgramTest::interrupted_after(size_t lines, int signal_number, const Arguments& arguments,
+                                       const std::string& out) const {
+  Program program(arguments, setting());
+  EXPECT_TRUE(program.wait_until([&] {
+    if (!fs::exists(path(out))) return false;
+    for (const auto& entry : fs::recursive_directory_iterator(path(out)))
+      if (entry.path().filename() == "metrics.jsonl") return count_of(read_bytes(entry.path()), "\n") >= lines;
+    return false;
+  })) << program.repro();
+  return program.finish(signal_number);
+}
+
 void ProgramTest::make_data(const std::string& seed, const std::string& name) const {
   const Outcome made =
       run({"data", "generate", "listops", "--data", text(name), "--seed", seed, "--train", "200", "--validation", "40",

@@ -84,9 +84,14 @@ class ProgramTest : public ::testing::Test {
 
   /// 200 short expressions to train on, 40 to validate, 50 to test, in `data`.
   void make_data(const std::string& seed = "0", const std::string& name = "data") const;
+  /// The same with 40,000 to validate and to test: evaluations that take longer than a busy machine needs to notice.
+  void make_much_to_evaluate() const;
 
   /// A training of less than a second; later arguments come on top.
   Arguments train(const Arguments& more = {}, const std::string& out = "runs") const;
+
+  /// Starts a training into `out`, sends `signal_number` once `lines` events are logged, and returns how it ended.
+  Outcome interrupted_after(size_t lines, int signal_number, const Arguments& arguments, const std::string& out) const;
 
   /// The only run directory below `out`.
   fs::path run_directory(const std::string& out = "runs") const;

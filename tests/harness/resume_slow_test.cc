@@ -53,23 +53,8 @@ void expect_equal_runs(const fs::path& one, const fs::path& other) {
     EXPECT_TRUE(fs::exists(one / entry.path().lexically_relative(other))) << "left over: " << entry.path();
 }
 
-class InterruptionTest : public ProgramTest {
- protected:
-  /// Starts, sends `signal_number` once `lines` events are logged, and returns how it ended.
-  Outcome interrupted_after(size_t lines, int signal_number, const Arguments& arguments, const std::string& out) const {
-    Program program(arguments, setting());
-    EXPECT_TRUE(program.wait_until([&] {
-      if (!fs::exists(path(out))) return false;
-      for (const auto& entry : fs::recursive_directory_iterator(path(out)))
-        if (entry.path().filename() == "metrics.jsonl") return lines_of(entry.path()).size() >= lines;
-      return false;
-    })) << program.repro();
-    return program.finish(signal_number);
-  }
-};
-
 /// 300 steps, evaluated every 20 and saved every 7, into `out`.
-class ResumeTest : public InterruptionTest, public ::testing::WithParamInterface<const char*> {
+class ResumeTest : public ProgramTest, public ::testing::WithParamInterface<const char*> {
  protected:
   void SetUp() override {
     make_data();
@@ -187,10 +172,8 @@ TEST_P(ResumeTest, ForceStartsAfresh) {
   expect_equal_runs(run_directory("undisturbed"), run_directory("forced"));
 }
 
-TEST_F(InterruptionTest, AnEvaluationEndsAtOnceAndIsDoneAgain) {
-  const Outcome made = run({"data", "generate", "listops", "--data", text("data"), "--train", "100", "--validation",
-                            "6000", "--test", "6000", "--set", "task.min_length=20", "--set", "task.max_length=100"});
-  ASSERT_EQ(made.exit_code, 0) << made.err;
+TEST_F(ProgramTest, AnInterruptedEvaluationEndsAtOnceAndIsDoneAgain) {
+  make_much_to_evaluate();
   const auto training = [&](const std::string& out, const Arguments& more = {}) {
     return train({"--set", "train.steps=2", "--set", "train.eval_every=1", "--set", "train.log_every=1"}, out) + more;
   };

@@ -182,6 +182,15 @@ TEST_F(PluginTest, AKernelThatThrowsEndsTheRunAndTheCheckpointStays) {
   refuses(train + Arguments{"--resume"}, 4, {"step 5", "checkpoint of step 4"});
 }
 
+TEST_F(PluginTest, ASignalInAnEvaluationIsNoFailureOfThePlugin) {
+  make_much_to_evaluate();
+  const Arguments train = train_plugin("efficient", {"--plugin", plugin("efficient"), "--set", "train.steps=1"});
+  const Outcome outcome = interrupted_after(1, SIGINT, train, "runs");
+  EXPECT_EQ(outcome.exit_code, 130) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("--resume"));
+  EXPECT_FALSE(fs::exists(run_directory() / "result.json"));
+}
+
 TEST_F(PluginTest, SelftestNamesTheOperationWithTheWrongGradient) {
   const Outcome outcome = run({"selftest", "--plugin", plugin("wrong_gradient"), "--attention", "wrong_gradient"});
   EXPECT_EQ(outcome.exit_code, 1);
