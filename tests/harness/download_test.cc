@@ -50,14 +50,17 @@ TEST_F(DownloadTest, ATruncatedBodyIsContinuedWithIfRange) {
 TEST_F(DownloadTest, AnotherProcessGoesOnWhereOneWasStopped) {
   const HttpServer server([&](const Request& request) {
     Reply reply = file_reply(request, content_, kTag);
-    reply.piece_bytes = 10'000;
-    reply.between = std::chrono::milliseconds(2);
+    if (request.number == 0) {
+      reply.cut_after = 60'000;
+      reply.silence = std::chrono::seconds(60);  // until the client is stopped: it never has the rest
+    }
     return reply;
   });
   get_first(wanted(server), 50'000);
   const uint64_t there = std::filesystem::file_size(part());
   get(wanted(server));
   expect_complete(content_);
+  ASSERT_EQ(server.count(), 2U);
   EXPECT_EQ(server.requests().back().from_byte(), there);
 }
 
