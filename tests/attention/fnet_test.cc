@@ -8,7 +8,7 @@
 namespace lra::attention {
 namespace {
 
-harness::AttendRequest request_of(bool mask_pads) {
+harness::AttendRequest fnet_request(bool mask_pads) {
   harness::AttendRequest request = harness::random_request("fnet", 12, 9, 3);
   request.dtype = engine::Dtype::f64;
   request.kernels = engine::Kernels::plain;
@@ -18,7 +18,7 @@ harness::AttendRequest request_of(bool mask_pads) {
 
 TEST(FNetTest, PadsAreZerosUnlessTheyAreToBeMixedIn) {
   for (const bool mask_pads : {true, false}) {
-    harness::AttendRequest request = request_of(mask_pads);
+    harness::AttendRequest request = fnet_request(mask_pads);
     const std::vector<double> before = harness::attend(request).output.values;
     const int64_t d = request.arguments[0].shape[1];
     request.arguments[0].values[static_cast<size_t>(10 * d)] += 1;
@@ -27,7 +27,7 @@ TEST(FNetTest, PadsAreZerosUnlessTheyAreToBeMixedIn) {
 }
 
 TEST(FNetTest, ConstantsGatherInTheFirstElement) {
-  harness::AttendRequest request = request_of(false);
+  harness::AttendRequest request = fnet_request(false);
   request.arguments[0].values.assign(request.arguments[0].values.size(), 0.5);
   const std::vector<double> y = harness::attend(request).output.values;
   EXPECT_NEAR(y[0], 0.5 * static_cast<double>(y.size()), 1e-10);

@@ -71,7 +71,7 @@ Matrix definition_of(const Definition& definition, const AttendRequest& request,
 }
 
 /// With the program's number of iterations, which must be enough.
-AttendRequest request_of(int64_t n, int64_t real, int64_t num_landmarks, const std::string& landmarks) {
+AttendRequest request_with(int64_t n, int64_t real, int64_t num_landmarks, const std::string& landmarks) {
   return dense_request("soft", n, real, {{"num_landmarks", num_landmarks}, {"landmarks", landmarks}});
 }
 
@@ -84,25 +84,25 @@ void expect_definition(const AttendRequest& request, const Definition& definitio
 TEST(SoftTest, EqualsTheDefinitionWithMeansAndWithConvolutions) {
   for (const char* landmarks : {"mean", "convolution"})
     for (const int64_t real : {int64_t{48}, int64_t{41}, int64_t{5}})  // whole segments, part of one, less than one
-      expect_definition(request_of(48, real, 6, landmarks),
+      expect_definition(request_with(48, real, 6, landmarks),
                         {.stride = 8, .convolution = landmarks == std::string("convolution")});
 }
 
 TEST(SoftTest, TheLastSegmentMayBeShort) {
-  AttendRequest request = request_of(45, 45, 6, "convolution");
+  AttendRequest request = request_with(45, 45, 6, "convolution");
   request.nominal_length = 48;
   expect_definition(request, {.stride = 8, .convolution = true});
 }
 
 TEST(SoftTest, SymmetricNormalizationStandsOnBothSidesOfTheInverse) {
-  AttendRequest request = request_of(40, 37, 5, "mean");
+  AttendRequest request = request_with(40, 37, 5, "mean");
   request.parameters["normalization"] = std::string("symmetric");
   expect_definition(request, {.stride = 8, .symmetric = true});
 }
 
 /// The exact limit: every token its own landmark and no ridge, O = P P^-1 P V = P V, the kernel attention itself.
 TEST(SoftTest, EveryTokenALandmarkIsTheWholeKernel) {
-  AttendRequest request = request_of(12, 12, 12, "mean");
+  AttendRequest request = request_with(12, 12, 12, "mean");
   request.parameters["ridge"] = 0.0;
   request.parameters["iterations"] = int64_t{60};  // no ridge bounds the condition number
   const AttendResult result = harness::attend(request);
@@ -113,12 +113,12 @@ TEST(SoftTest, EveryTokenALandmarkIsTheWholeKernel) {
 }
 
 TEST(SoftTest, RefusesMoreLandmarksThanTokens) {
-  EXPECT_THAT(refusal_of(request_of(7, 7, 64, "mean")),
+  EXPECT_THAT(refusal_of(request_with(7, 7, 64, "mean")),
               HasSubstr("attention.num_landmarks = 64, but sequences have n = 7 tokens"));
 }
 
 TEST(SoftTest, RefusesLandmarksThatDoNotDivideTheNominalLength) {
-  AttendRequest request = request_of(45, 45, 6, "mean");
+  AttendRequest request = request_with(45, 45, 6, "mean");
   EXPECT_THAT(refusal_of(request),
               AllOf(HasSubstr("[soft] attention.num_landmarks = 6 does not divide the nominal length n = 45"),
                     HasSubstr("from 1 to 45, such as 5 or 9"), HasSubstr("make n a multiple: 48 ")));

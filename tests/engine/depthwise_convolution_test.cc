@@ -8,7 +8,7 @@
 namespace lra::engine::testing {
 namespace {
 
-std::vector<Var> build(std::span<const Var> in) { return {depthwise_convolution(in[0], in[1])}; }
+std::vector<Var> build_convolution(std::span<const Var> in) { return {depthwise_convolution(in[0], in[1])}; }
 
 std::vector<Array> arrays(int64_t n, int64_t d, int64_t taps) {
   return {normal_array({2, n, d}, "x"), normal_array({2, taps}, "w")};
@@ -19,7 +19,7 @@ TEST(DepthwiseConvolutionTest, EqualsTheDefinition) {
     for (const int64_t d : {1, 16, 35})
       for (const int64_t taps : {1, 3, 35}) {
         const std::vector<Array> at = arrays(n, d, taps);
-        const std::vector<double> y = evaluate(build, at, {})[0];
+        const std::vector<double> y = evaluate(build_convolution, at, {})[0];
         for (int64_t head = 0; head < 2; ++head)
           for (int64_t i = 0; i < n; ++i)
             for (int64_t c = 0; c < d; ++c) {
@@ -35,12 +35,12 @@ TEST(DepthwiseConvolutionTest, EqualsTheDefinition) {
 }
 
 TEST(DepthwiseConvolutionTest, SinglePrecisionEqualsDouble) {
-  for (const int64_t d : {5, 32}) expect_fused_equals_plain(build, arrays(70, d, 35), 2e-5);
+  for (const int64_t d : {5, 32}) expect_fused_equals_plain(build_convolution, arrays(70, d, 35), 2e-5);
 }
 
 TEST(DepthwiseConvolutionTest, GradientsEqualFiniteDifferences) {
-  expect_gradients(build, arrays(6, 3, 5));
-  expect_gradients(build, arrays(2, 3, 9));
+  expect_gradients(build_convolution, arrays(6, 3, 5));
+  expect_gradients(build_convolution, arrays(2, 3, 9));
 }
 
 TEST(DepthwiseConvolutionTest, RefusesEvenFilters) {

@@ -113,7 +113,7 @@ void expect_near(const std::vector<double>& got, const std::vector<double>& expe
   for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], expected[i], 1e-5 * largest) << "element " << i;
 }
 
-class PipelinesTest : public testing::TestWithParam<int64_t> {};
+class PipelinesTest : public ::testing::TestWithParam<int64_t> {};
 
 TEST_P(PipelinesTest, GiveWhatThePlainPlanGives) {
   const std::vector<double> expected = run<double>(Dtype::f64, Kernels::plain, GetParam());
@@ -122,8 +122,8 @@ TEST_P(PipelinesTest, GiveWhatThePlainPlanGives) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Rows, PipelinesTest,
-                         testing::Values(1, kPipelineRows - 1, kPipelineRows, kPipelineRows + 1, 2 * kPipelineRows,
-                                         1000),
+                         ::testing::Values(1, kPipelineRows - 1, kPipelineRows, kPipelineRows + 1, 2 * kPipelineRows,
+                                           1000),
                          [](const auto& rows) { return "n" + std::to_string(rows.param); });
 
 /// Attention to `kLandmarks` learned keys on two heads, composed of operations: what a mechanism's author writes.

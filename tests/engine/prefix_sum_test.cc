@@ -8,13 +8,13 @@
 namespace lra::engine::testing {
 namespace {
 
-std::vector<Var> build(std::span<const Var> in) { return {sum_before(in[0])}; }
+std::vector<Var> build_sums(std::span<const Var> in) { return {sum_before(in[0])}; }
 
 TEST(SumBeforeTest, EqualsTheDefinition) {
   for (const int64_t rows : {1, 2, 7})
     for (const int64_t columns : {1, 16, 35}) {
       const std::vector<Array> at = {normal_array({3, rows, columns}, "x")};
-      const std::vector<double> y = evaluate(build, at, {})[0];
+      const std::vector<double> y = evaluate(build_sums, at, {})[0];
       for (int64_t plane = 0; plane < 3; ++plane)
         for (int64_t c = 0; c < columns; ++c) {
           double expected = 0;
@@ -28,12 +28,12 @@ TEST(SumBeforeTest, EqualsTheDefinition) {
 }
 
 TEST(SumBeforeTest, SinglePrecisionEqualsDouble) {
-  expect_fused_equals_plain(build, std::vector<Array>{normal_array({2, 40, 33}, "x")}, 1e-5);
+  expect_fused_equals_plain(build_sums, std::vector<Array>{normal_array({2, 40, 33}, "x")}, 1e-5);
 }
 
 TEST(SumBeforeTest, GradientsEqualFiniteDifferences) {
-  expect_gradients(build, std::vector<Array>{normal_array({2, 5, 3}, "x")});
-  expect_gradients(build, std::vector<Array>{normal_array({4, 3}, "x")});
+  expect_gradients(build_sums, std::vector<Array>{normal_array({2, 5, 3}, "x")});
+  expect_gradients(build_sums, std::vector<Array>{normal_array({4, 3}, "x")});
 }
 
 }  // namespace

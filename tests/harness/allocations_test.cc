@@ -94,16 +94,15 @@ class Counting {
 class AllocationsTest : public ::testing::TestWithParam<std::string> {};
 
 TEST_P(AllocationsTest, StepsAfterConstructionMakeNoneOfOursAndNoPrimitive) {
-  constexpr int64_t kLongest = 150;
   for (const int threads : {1, 3})
     for (const bool causal : {false, true}) {
-      TrainConfig config = testing::tiny_config(GetParam(), kLongest);
+      TrainConfig config = testing::tiny_config(GetParam(), testing::kLongest);
       config.attention.causal = causal && attention::find(GetParam()).facts().causal;
       config.model.dropout = config.model.attention_dropout = 0.1;
       config.train.clip_norm = 1;
       config.train.clip_value = 1;
       Model model(config, testing::kTask, engine::Dtype::f32, engine::Kernels::fused);
-      const testing::VariedExamples examples(40, kLongest, 1);
+      const testing::VariedExamples examples(40, testing::kLongest, 1);
       const std::vector<int64_t> lengths = examples.lengths();
       Learner learner(model, {.threads = threads}, lengths, lengths);
       BatchOrder order(examples.size(), config.train.batch_size, 0);

@@ -15,14 +15,14 @@ class TriadArraysTest : public ::testing::Test {
   void write_cache(int index, const std::string& level, const std::string& type, const std::string& size) const {
     const auto directory = root_.path() / ("sys/devices/system/cpu/cpu0/cache/index" + std::to_string(index));
     std::filesystem::create_directories(directory);
-    testing::write_bytes(directory / "level", level + "\n");
-    testing::write_bytes(directory / "type", type + "\n");
-    testing::write_bytes(directory / "size", size + "\n");
+    lra::testing::write_bytes(directory / "level", level + "\n");
+    lra::testing::write_bytes(directory / "type", type + "\n");
+    lra::testing::write_bytes(directory / "size", size + "\n");
   }
   int64_t bytes(int threads, int64_t available = kPlenty) const {
     return triad_array_bytes(threads, available, root_.path());
   }
-  testing::TemporaryDirectory root_;
+  lra::testing::TemporaryDirectory root_;
 };
 
 TEST_F(TriadArraysTest, ReachBeyondTheLastLevelCache) {

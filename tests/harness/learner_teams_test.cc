@@ -14,13 +14,11 @@ namespace lra::harness {
 namespace {
 
 using engine::Dtype;
+using testing::copy;
 using testing::FailingExamples;
+using testing::kLongest;
 using testing::kTask;
 using testing::VariedExamples;
-
-constexpr int64_t kLongest = 150;
-
-std::vector<float> copy(std::span<float> values) { return {values.begin(), values.end()}; }
 
 /// Sequences that several threads can share: more than two groups of blocks of rows.
 constexpr int64_t kDivisible = 2 * engine::PipelineGroups::kFewestRows + 200;

@@ -18,14 +18,12 @@ namespace lra::harness {
 namespace {
 
 using engine::Dtype;
+using testing::copy;
 using testing::FailingExamples;
 using ::testing::HasSubstr;
+using testing::kLongest;
 using testing::kTask;
 using testing::VariedExamples;
-
-constexpr int64_t kLongest = 150;
-
-std::vector<float> copy(std::span<float> values) { return {values.begin(), values.end()}; }
 
 /// Everything that training leaves behind.
 struct Trace {

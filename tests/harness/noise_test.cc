@@ -20,7 +20,7 @@ class NoiseTest : public ::testing::Test {
  protected:
   void write(const std::string& name, const std::string& text) const {
     std::filesystem::create_directories((root_ / name).parent_path());
-    testing::write_bytes(root_ / name, text);
+    lra::testing::write_bytes(root_ / name, text);
   }
   void write_cpu(int cpu, const std::string& name, const std::string& text) const {
     write("sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/" + name, text);
@@ -29,7 +29,7 @@ class NoiseTest : public ::testing::Test {
     return machine_warnings(threads, cpus, root_.path());
   }
 
-  testing::TemporaryDirectory root_;
+  lra::testing::TemporaryDirectory root_;
 };
 
 TEST_F(NoiseTest, AQuietMachineGivesNoWarning) {

@@ -15,8 +15,8 @@ namespace lra::harness {
 namespace {
 
 using engine::Dtype;
+using testing::kLongest;
 
-constexpr int64_t kLongest = 150;
 constexpr TaskShape kPairs{
     .vocab_size = testing::kVocabulary, .num_classes = testing::kClasses, .inputs_per_example = 2};
 

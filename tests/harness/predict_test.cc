@@ -17,11 +17,12 @@ namespace {
 
 using engine::Dtype;
 using ::testing::HasSubstr;
+using testing::kLongest;
 using testing::kTask;
 using testing::Sequence;
 using testing::VariedExamples;
 
-constexpr int64_t kLongest = 150, kExamples = 9;
+constexpr int64_t kExamples = 9;
 
 PredictRequest request_of(const VariedExamples& examples, bool gradients) {
   PredictRequest request{.n = kLongest, .tokens = {}, .labels = {}, .gradients = gradients};
@@ -43,7 +44,7 @@ std::vector<double> slice(const std::vector<double>& flat, const engine::Paramet
   return {begin, begin + parameter.shape.elements()};
 }
 
-double largest(const std::vector<double>& values) {
+double largest_of(const std::vector<double>& values) {
   double most = 0;
   for (const double value : values) most = std::max(most, std::fabs(value));
   return most;
@@ -53,10 +54,10 @@ void expect_close(const Prediction& got, const Prediction& expected, double tole
                   const engine::Parameters& parameters) {
   ASSERT_EQ(got.logits.size(), expected.logits.size());
   for (size_t i = 0; i < expected.logits.size(); ++i)
-    EXPECT_NEAR(got.logits[i], expected.logits[i], tolerance * largest(expected.logits));
+    EXPECT_NEAR(got.logits[i], expected.logits[i], tolerance * largest_of(expected.logits));
   for (const engine::Parameter& parameter : parameters.list()) {
     const std::vector<double> a = slice(got.gradients, parameter), b = slice(expected.gradients, parameter);
-    const double scale = std::max(largest(b), 1e-3 * largest(expected.gradients));
+    const double scale = std::max(largest_of(b), 1e-3 * largest_of(expected.gradients));
     for (size_t i = 0; i < b.size(); ++i)
       ASSERT_NEAR(a[i], b[i], tolerance * scale) << parameter.name << " element " << i;
   }
@@ -108,9 +109,9 @@ TEST_P(PredictTest, GradientsAreTheMeanOfTrainingGradientsWithoutDropout) {
   const Predictor predictor(config(), kTask, Dtype::f64, engine::Kernels::plain);
   const Prediction prediction = predictor.predict(request_of(examples_, true), weights);
   ASSERT_EQ(prediction.gradients.size(), expected.size());
-  EXPECT_GT(largest(expected), 1e-3);
+  EXPECT_GT(largest_of(expected), 1e-3);
   for (size_t j = 0; j < expected.size(); ++j)
-    ASSERT_NEAR(prediction.gradients[j], expected[j], 1e-13 * largest(expected)) << j;
+    ASSERT_NEAR(prediction.gradients[j], expected[j], 1e-13 * largest_of(expected)) << j;
 }
 
 TEST_P(PredictTest, GradientsInDoublePrecisionEqualCentralDifferences) {

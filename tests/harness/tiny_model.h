@@ -17,6 +17,7 @@
 namespace lra::harness::testing {
 
 constexpr int64_t kVocabulary = 11, kClasses = 3;
+constexpr int64_t kLongest = 150;  // tokens: three buckets
 constexpr TaskShape kTask{.vocab_size = kVocabulary, .num_classes = kClasses};
 
 /// Two layers of width 8, no dropout. Where parameters of the mechanism must divide the nominal length, that is rounded
@@ -47,6 +48,8 @@ inline TrainConfig tiny_config(const std::string& attention, int64_t nominal_len
   config.train = {.steps = 50, .batch_size = 8, .learning_rate = 1e-2, .cycle_momentum = false, .lanes = 4};
   return config;
 }
+
+inline std::vector<float> copy(std::span<const float> values) { return {values.begin(), values.end()}; }
 
 /// Sequences of different lengths up to `longest`; the first token decides the label.
 class VariedExamples final : public Examples {

@@ -12,14 +12,14 @@
 namespace lra::reports {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
 TEST(ResultRecord, SurvivesARoundTripThroughText) {
   for (const ResultRecord& record : {sample_train_record(), sample_bench_record(), ResultRecord{}}) {
     const std::string text = to_json(record).dump(2);
-    EXPECT_EQ(to_json(record_from_json(Json::parse(text))).dump(2), text);
+    EXPECT_EQ(to_json(record_from_json(OrderedJson::parse(text))).dump(2), text);
   }
 }
 
@@ -49,7 +49,7 @@ TEST(ResultRecord, ReadsTheBlocksOfABench) {
 }
 
 TEST(ResultRecord, WritesEveryKeyAndNullWhereNothingApplies) {
-  const Json json = to_json(ResultRecord{});
+  const OrderedJson json = to_json(ResultRecord{});
   for (const char* pointer : {"/preset_sha256",
                               "/config_hash",
                               "/executed_length/mean",
@@ -72,8 +72,8 @@ TEST(ResultRecord, WritesEveryKeyAndNullWhereNothingApplies) {
                               "/memory/bandwidth_gb_per_s",
                               "/denormals_flushed",
                               "/model/parameters_ratio_to_softmax"}) {
-    ASSERT_TRUE(json.contains(Json::json_pointer(pointer))) << pointer;
-    EXPECT_TRUE(json.at(Json::json_pointer(pointer)).is_null()) << pointer;
+    ASSERT_TRUE(json.contains(OrderedJson::json_pointer(pointer))) << pointer;
+    EXPECT_TRUE(json.at(OrderedJson::json_pointer(pointer)).is_null()) << pointer;
   }
 }
 
@@ -83,7 +83,7 @@ TEST(ResultRecord, WritesNonFiniteNumbersAsNull) {
   record.speed.train_steps_per_s = std::numeric_limits<double>::infinity();
   record.speed.train_step_samples_ms = {1.0, -std::numeric_limits<double>::infinity()};
   record.task.shortcut_baselines["root_operator"] = std::nan("");
-  const Json json = to_json(record);
+  const OrderedJson json = to_json(record);
   EXPECT_TRUE(json["loss"]["train"].is_null());
   EXPECT_TRUE(json["speed"]["train_steps_per_s"].is_null());
   EXPECT_TRUE(json["speed"]["train_step_samples_ms"][1].is_null());
@@ -91,7 +91,7 @@ TEST(ResultRecord, WritesNonFiniteNumbersAsNull) {
 }
 
 TEST(ResultRecord, IgnoresUnknownKeysAndForgivesMissingOnes) {
-  Json json = to_json(sample_train_record());
+  OrderedJson json = to_json(sample_train_record());
   json["invented_later"] = 1;
   json["speed"]["joules_per_step"] = 3;
   json.erase("memory");
@@ -101,22 +101,23 @@ TEST(ResultRecord, IgnoresUnknownKeysAndForgivesMissingOnes) {
 }
 
 TEST(ResultRecord, NamesTheKeyThatCannotBeRead) {
-  const auto reading = [](const char* pointer, Json value) {
-    Json json = to_json(sample_train_record());
-    json[Json::json_pointer(pointer)] = std::move(value);
+  const auto reading = [](const char* pointer, OrderedJson value) {
+    OrderedJson json = to_json(sample_train_record());
+    json[OrderedJson::json_pointer(pointer)] = std::move(value);
     return [json] { record_from_json(json); };
   };
   EXPECT_THAT(reading("/accuracy/test", "high"), ThrowsMessage<RecordError>(HasSubstr("[accuracy.test] is \"high\"")));
   EXPECT_THAT(reading("/status", "fine"), ThrowsMessage<RecordError>(HasSubstr("at_chance")));
-  EXPECT_THAT(reading("/accuracy/wilson95", Json::array({1})), ThrowsMessage<RecordError>(HasSubstr("two numbers")));
+  EXPECT_THAT(reading("/accuracy/wilson95", OrderedJson::array({1})),
+              ThrowsMessage<RecordError>(HasSubstr("two numbers")));
   EXPECT_THAT(reading("/seed", -1), ThrowsMessage<RecordError>(HasSubstr("[seed]")));
   EXPECT_THAT(reading("/lanes", 2.5), ThrowsMessage<RecordError>(HasSubstr("an integer")));
   EXPECT_THAT(reading("/task", 7), ThrowsMessage<RecordError>(HasSubstr("[task] is 7, not an object")));
   EXPECT_THAT(reading("/profile", 7), ThrowsMessage<RecordError>(HasSubstr("[profile] is 7, not an array")));
-  EXPECT_THAT(reading("/profile", Json::array({Json{{"calls", "many"}}})),
+  EXPECT_THAT(reading("/profile", OrderedJson::array({OrderedJson{{"calls", "many"}}})),
               ThrowsMessage<RecordError>(HasSubstr("[profile.calls]")));
   EXPECT_THAT(reading("/schema_version", 99), ThrowsMessage<RecordError>(HasSubstr("99")));
-  EXPECT_THROW(record_from_json(Json::array()), RecordError);
+  EXPECT_THROW(record_from_json(OrderedJson::array()), RecordError);
 }
 
 TEST(RunStatus, HasANameForEachValueAndBack) {

@@ -15,7 +15,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-size_t longest_line(const std::string& text) {
+size_t longest_line_bytes(const std::string& text) {
   size_t longest = 0;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) longest = std::max(longest, line.size());
@@ -57,7 +57,7 @@ TEST(RunReport, FitsThePageAtAnyWidth) {
   ResultRecord record = sample_train_record();
   record.notes.push_back(std::string(200, 'x'));
   for (const int width : {40, 80, 120}) {
-    EXPECT_LE(longest_line(run_report(record, width)), static_cast<size_t>(width));
+    EXPECT_LE(longest_line_bytes(run_report(record, width)), static_cast<size_t>(width));
   }
 }
 

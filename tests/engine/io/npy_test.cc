@@ -28,7 +28,7 @@ std::string npy_file(const std::string& dictionary, const std::string& data, cha
   return file + dictionary + data;
 }
 
-std::string error_of(const std::string& bytes) {
+std::string npy_error(const std::string& bytes) {
   const TemporaryDirectory directory;
   write_bytes(directory / "a.npy", bytes);
   const auto error = thrown_by<DataError>([&] { NpyArray array(directory / "a.npy"); });
@@ -114,41 +114,42 @@ TEST(NpyTest, WrongMagicEmptyAndTruncatedFilesAreRefused) {
   const TemporaryDirectory directory;
   write_npy<float>(directory / "a.npy", std::vector<int64_t>{2}, std::vector<float>{1, 2});
   const std::string good = read_bytes(directory / "a.npy");
-  EXPECT_THAT(error_of(""), HasSubstr("not a .npy file"));
-  EXPECT_THAT(error_of("PK\3\4 an archive"), HasSubstr("not a .npy file"));
-  for (size_t size = 0; size < good.size(); ++size) error_of(good.substr(0, size));
-  EXPECT_THAT(error_of(good.substr(0, 9)), HasSubstr("truncated"));
-  EXPECT_THAT(error_of(good.substr(0, good.size() - 1)), HasSubstr("truncated"));
-  EXPECT_THAT(error_of(good + "x"), HasSubstr("too long"));
+  EXPECT_THAT(npy_error(""), HasSubstr("not a .npy file"));
+  EXPECT_THAT(npy_error("PK\3\4 an archive"), HasSubstr("not a .npy file"));
+  for (size_t size = 0; size < good.size(); ++size) npy_error(good.substr(0, size));
+  EXPECT_THAT(npy_error(good.substr(0, 9)), HasSubstr("truncated"));
+  EXPECT_THAT(npy_error(good.substr(0, good.size() - 1)), HasSubstr("truncated"));
+  EXPECT_THAT(npy_error(good + "x"), HasSubstr("too long"));
 }
 
 TEST(NpyTest, WhatItCannotReadIsRefusedByName) {
   const std::string shape = "'shape': (1,), }";
-  EXPECT_THAT(error_of(npy_file("{'descr': '>f4', 'fortran_order': False, " + shape, "1234")), HasSubstr("big-endian"));
-  EXPECT_THAT(error_of(npy_file("{'descr': '<f4', 'fortran_order': True, " + shape, "1234")), HasSubstr("Fortran"));
-  EXPECT_THAT(error_of(npy_file("{'descr': '<f2', 'fortran_order': False, " + shape, "12")), HasSubstr("`<f2`"));
-  EXPECT_THAT(error_of(npy_file("{'descr': [('a', '<f4')], 'fortran_order': False, " + shape, "1234")),
+  EXPECT_THAT(npy_error(npy_file("{'descr': '>f4', 'fortran_order': False, " + shape, "1234")),
+              HasSubstr("big-endian"));
+  EXPECT_THAT(npy_error(npy_file("{'descr': '<f4', 'fortran_order': True, " + shape, "1234")), HasSubstr("Fortran"));
+  EXPECT_THAT(npy_error(npy_file("{'descr': '<f2', 'fortran_order': False, " + shape, "12")), HasSubstr("`<f2`"));
+  EXPECT_THAT(npy_error(npy_file("{'descr': [('a', '<f4')], 'fortran_order': False, " + shape, "1234")),
               HasSubstr("structured"));
-  EXPECT_THAT(error_of(npy_file("{'descr': '<f4', 'fortran_order': False, " + shape, "1234", 4)), HasSubstr("4.0"));
+  EXPECT_THAT(npy_error(npy_file("{'descr': '<f4', 'fortran_order': False, " + shape, "1234", 4)), HasSubstr("4.0"));
 }
 
 TEST(NpyTest, HostileHeadersAreRefused) {
   const std::string start = "{'descr': '<f8', 'fortran_order': False, 'shape': ";
-  EXPECT_THAT(error_of(npy_file(start + "(4294967296, 4294967296), }", "")), HasSubstr("2^63"));
-  EXPECT_THAT(error_of(npy_file(start + "(1152921504606846976,), }", "")), HasSubstr("2^63"));
-  EXPECT_THAT(error_of(npy_file(start + "(99999999999999999999,), }", "")), HasSubstr("dimension"));
-  EXPECT_THAT(error_of(npy_file(start + "(-1,), }", "")), HasSubstr("dimension"));
-  EXPECT_THAT(error_of(npy_file(start + "(1 2), }", "")), HasSubstr("`)`"));
-  EXPECT_THAT(error_of(npy_file(start + "(1,", "")), HasSubstr("dimension"));
-  EXPECT_THAT(error_of(npy_file(start + "(0,), 'shape': (0,), }", "")), HasSubstr("repeated"));
-  EXPECT_THAT(error_of(npy_file(start + "(0,), 'x': 1 }", "")), HasSubstr("unexpected"));
-  EXPECT_THAT(error_of(npy_file("{'descr': '<f8', 'shape': (0,), }", "")), HasSubstr("lacks"));
-  EXPECT_THAT(error_of(npy_file("", "")), HasSubstr("`{`"));
-  EXPECT_THAT(error_of(npy_file("{'descr", "")), HasSubstr("unterminated"));
-  EXPECT_THAT(error_of(npy_file(start + "(0,), } import os", "")), HasSubstr("after the dictionary"));
+  EXPECT_THAT(npy_error(npy_file(start + "(4294967296, 4294967296), }", "")), HasSubstr("2^63"));
+  EXPECT_THAT(npy_error(npy_file(start + "(1152921504606846976,), }", "")), HasSubstr("2^63"));
+  EXPECT_THAT(npy_error(npy_file(start + "(99999999999999999999,), }", "")), HasSubstr("dimension"));
+  EXPECT_THAT(npy_error(npy_file(start + "(-1,), }", "")), HasSubstr("dimension"));
+  EXPECT_THAT(npy_error(npy_file(start + "(1 2), }", "")), HasSubstr("`)`"));
+  EXPECT_THAT(npy_error(npy_file(start + "(1,", "")), HasSubstr("dimension"));
+  EXPECT_THAT(npy_error(npy_file(start + "(0,), 'shape': (0,), }", "")), HasSubstr("repeated"));
+  EXPECT_THAT(npy_error(npy_file(start + "(0,), 'x': 1 }", "")), HasSubstr("unexpected"));
+  EXPECT_THAT(npy_error(npy_file("{'descr': '<f8', 'shape': (0,), }", "")), HasSubstr("lacks"));
+  EXPECT_THAT(npy_error(npy_file("", "")), HasSubstr("`{`"));
+  EXPECT_THAT(npy_error(npy_file("{'descr", "")), HasSubstr("unterminated"));
+  EXPECT_THAT(npy_error(npy_file(start + "(0,), } import os", "")), HasSubstr("after the dictionary"));
   std::string many = "(";
   for (int i = 0; i < 40; ++i) many += "1,";
-  EXPECT_THAT(error_of(npy_file(start + many + "), }", "12345678")), HasSubstr("32 dimensions"));
+  EXPECT_THAT(npy_error(npy_file(start + many + "), }", "12345678")), HasSubstr("32 dimensions"));
 }
 
 TEST(NpyStreamWriterTest, UnknownRowsAreCountedAndTheFileAppearsAtTheEnd) {

@@ -26,7 +26,7 @@ std::string file_of(const std::string& header, const std::string& data, uint64_t
 
 std::string file_of(const std::string& header, const std::string& data) { return file_of(header, data, header.size()); }
 
-std::string error_of(const std::string& bytes) {
+std::string safetensors_error(const std::string& bytes) {
   const TemporaryDirectory directory;
   write_bytes(directory / "a.safetensors", bytes);
   const auto error = thrown_by<DataError>([&] { SafetensorsFile file(directory / "a.safetensors"); });
@@ -124,24 +124,25 @@ TEST(SafetensorsTest, NamesThatCannotBeWrittenAreUsageErrors) {
 }
 
 TEST(SafetensorsTest, BrokenHeadersAreRefused) {
-  EXPECT_THAT(error_of(""), HasSubstr("0 bytes"));
-  EXPECT_THAT(error_of("1234567"), HasSubstr("7 bytes"));
-  EXPECT_THAT(error_of(file_of("{}", "", 100'000'001)), HasSubstr("limit is 100000000"));
-  EXPECT_THAT(error_of(file_of("{}", "", UINT64_MAX)), HasSubstr("limit"));
-  EXPECT_THAT(error_of(file_of("{}", "", 3)), HasSubstr("truncated"));
-  EXPECT_THAT(error_of(file_of("{", "")), HasSubstr("not JSON"));
-  EXPECT_THAT(error_of(file_of("", "")), HasSubstr("not JSON"));
-  EXPECT_THAT(error_of(file_of("[]", "")), HasSubstr("not a JSON object"));
-  EXPECT_THAT(error_of(file_of("{\"a\xff\":1}", "")), HasSubstr("not JSON"));
-  EXPECT_THAT(error_of(file_of(std::string(10'000, '['), "")), HasSubstr("nested"));
-  EXPECT_THAT(error_of(file_of(R"({"__metadata__":{"a":1}})", "")), HasSubstr("`a` is not a text"));
-  EXPECT_THAT(error_of(file_of(R"({"__metadata__":"a"})", "")), HasSubstr("__metadata__"));
+  EXPECT_THAT(safetensors_error(""), HasSubstr("0 bytes"));
+  EXPECT_THAT(safetensors_error("1234567"), HasSubstr("7 bytes"));
+  EXPECT_THAT(safetensors_error(file_of("{}", "", 100'000'001)), HasSubstr("limit is 100000000"));
+  EXPECT_THAT(safetensors_error(file_of("{}", "", UINT64_MAX)), HasSubstr("limit"));
+  EXPECT_THAT(safetensors_error(file_of("{}", "", 3)), HasSubstr("truncated"));
+  EXPECT_THAT(safetensors_error(file_of("{", "")), HasSubstr("not JSON"));
+  EXPECT_THAT(safetensors_error(file_of("", "")), HasSubstr("not JSON"));
+  EXPECT_THAT(safetensors_error(file_of("[]", "")), HasSubstr("not a JSON object"));
+  EXPECT_THAT(safetensors_error(file_of("{\"a\xff\":1}", "")), HasSubstr("not JSON"));
+  EXPECT_THAT(safetensors_error(file_of(std::string(10'000, '['), "")), HasSubstr("nested"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"__metadata__":{"a":1}})", "")), HasSubstr("`a` is not a text"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"__metadata__":"a"})", "")), HasSubstr("__metadata__"));
 }
 
 TEST(SafetensorsTest, RepeatedNamesAreRefused) {
-  EXPECT_THAT(error_of(file_of("{" + entry("a", "[1]", "[0,1]") + "," + entry("a", "[1]", "[1,2]") + "}", "12")),
-              HasSubstr("repeats the name `a`"));
-  EXPECT_THAT(error_of(file_of(R"({"a":{"dtype":"U8","shape":[1],"shape":[2],"data_offsets":[0,1]}})", "1")),
+  EXPECT_THAT(
+      safetensors_error(file_of("{" + entry("a", "[1]", "[0,1]") + "," + entry("a", "[1]", "[1,2]") + "}", "12")),
+      HasSubstr("repeats the name `a`"));
+  EXPECT_THAT(safetensors_error(file_of(R"({"a":{"dtype":"U8","shape":[1],"shape":[2],"data_offsets":[0,1]}})", "1")),
               HasSubstr("repeats the name `shape`"));
 }
 
@@ -149,28 +150,28 @@ TEST(SafetensorsTest, OffsetsThatDoNotTileTheDataAreRefused) {
   const auto two = [](const std::string& first, const std::string& second) {
     return file_of("{" + entry("a", "[2]", first) + "," + entry("b", "[2]", second) + "}", "12345");
   };
-  EXPECT_THAT(error_of(two("[0,2]", "[1,3]")), HasSubstr("`b`: its data overlap"));
-  EXPECT_THAT(error_of(two("[0,2]", "[3,5]")), HasSubstr("`b`: there is a hole"));
-  EXPECT_THAT(error_of(two("[1,3]", "[3,5]")), HasSubstr("`a`: there is a hole"));
-  EXPECT_THAT(error_of(two("[0,2]", "[2,4]")), HasSubstr("1 bytes at its end"));
-  EXPECT_THAT(error_of(two("[0,2]", "[4,6]")), HasSubstr("outside the 5 bytes"));
-  EXPECT_THAT(error_of(two("[2,0]", "[2,4]")), HasSubstr("outside"));
-  EXPECT_THAT(error_of(two("[0,18446744073709551615]", "[2,4]")), HasSubstr("outside"));
+  EXPECT_THAT(safetensors_error(two("[0,2]", "[1,3]")), HasSubstr("`b`: its data overlap"));
+  EXPECT_THAT(safetensors_error(two("[0,2]", "[3,5]")), HasSubstr("`b`: there is a hole"));
+  EXPECT_THAT(safetensors_error(two("[1,3]", "[3,5]")), HasSubstr("`a`: there is a hole"));
+  EXPECT_THAT(safetensors_error(two("[0,2]", "[2,4]")), HasSubstr("1 bytes at its end"));
+  EXPECT_THAT(safetensors_error(two("[0,2]", "[4,6]")), HasSubstr("outside the 5 bytes"));
+  EXPECT_THAT(safetensors_error(two("[2,0]", "[2,4]")), HasSubstr("outside"));
+  EXPECT_THAT(safetensors_error(two("[0,18446744073709551615]", "[2,4]")), HasSubstr("outside"));
 }
 
 TEST(SafetensorsTest, EntriesThatContradictThemselvesAreRefused) {
   const auto one = [](const std::string& text) { return file_of("{" + text + "}", "12"); };
-  EXPECT_THAT(error_of(one(entry("a", "[3]", "[0,2]"))), HasSubstr("takes 3 bytes, but its data have 2"));
-  EXPECT_THAT(error_of(one(entry("a", "[4294967296,4294967296,4294967296]", "[0,2]"))), HasSubstr("2^64"));
-  EXPECT_THAT(error_of(one(entry("a", "[18446744073709551615]", "[0,2]"))), HasSubstr("below 2^63"));
-  EXPECT_THAT(error_of(one(entry("a", "[-2]", "[0,2]"))), HasSubstr("below 2^63"));
-  EXPECT_THAT(error_of(one(entry("a", "[2.0]", "[0,2]"))), HasSubstr("below 2^63"));
-  EXPECT_THAT(error_of(one(entry("a", "2", "[0,2]"))), HasSubstr("malformed"));
-  EXPECT_THAT(error_of(one(entry("a", "[2]", "[0]"))), HasSubstr("two whole numbers"));
-  EXPECT_THAT(error_of(one(entry("a", "[2]", "[0,-2]"))), HasSubstr("two whole numbers"));
-  EXPECT_THAT(error_of(one(entry("a", "[1]", "[0,2]", "BF16"))), HasSubstr("BF16"));
-  EXPECT_THAT(error_of(one(R"("a":{"dtype":"U8","shape":[2]})")), HasSubstr("exactly"));
-  EXPECT_THAT(error_of(one(R"("a":7)")), HasSubstr("exactly"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "[3]", "[0,2]"))), HasSubstr("takes 3 bytes, but its data have 2"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "[4294967296,4294967296,4294967296]", "[0,2]"))), HasSubstr("2^64"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "[18446744073709551615]", "[0,2]"))), HasSubstr("below 2^63"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "[-2]", "[0,2]"))), HasSubstr("below 2^63"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "[2.0]", "[0,2]"))), HasSubstr("below 2^63"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "2", "[0,2]"))), HasSubstr("malformed"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "[2]", "[0]"))), HasSubstr("two whole numbers"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "[2]", "[0,-2]"))), HasSubstr("two whole numbers"));
+  EXPECT_THAT(safetensors_error(one(entry("a", "[1]", "[0,2]", "BF16"))), HasSubstr("BF16"));
+  EXPECT_THAT(safetensors_error(one(R"("a":{"dtype":"U8","shape":[2]})")), HasSubstr("exactly"));
+  EXPECT_THAT(safetensors_error(one(R"("a":7)")), HasSubstr("exactly"));
 }
 
 }  // namespace
