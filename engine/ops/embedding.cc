@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <vector>
 
 #include "engine/errors.h"
 #include "engine/op.h"
@@ -19,25 +20,45 @@ void add_row(const T* x, T* sum, int64_t columns) {
   for (int64_t j = 0; j < columns; ++j) sum[j] += x[j];
 }
 
+/// Which input of a look-up the tokens are.
+template <bool kPositions>
+constexpr size_t kTokensOf = kPositions ? 2 : 1;
+
 /// Zeroes the rows from `first` on.
 template <class T>
 void clear(const Planes<T>& matrix, int64_t first) {
   for (int64_t i = first; i < matrix.rows; ++i) std::fill_n(matrix.row(0, i), matrix.columns, T{0});
 }
 
-/// Inputs table, [positions,] tokens; output y.
+/// Where the rows of a block stand: as input `index` lists it, or one after the other.
+class Places {
+ public:
+  Places(const KernelArguments& arguments, size_t index)
+      : listed_(arguments.inputs.size() > index ? arguments.inputs[index].as<const int32_t>() : nullptr),
+        first_(arguments.row_begin) {}
+  bool are_listed() const { return listed_ != nullptr; }
+  int64_t operator[](int64_t row) const { return listed_ != nullptr ? listed_[row] : first_ + row; }
+
+ private:
+  const int32_t* listed_;
+  int64_t first_;
+};
+
+/// Inputs table, [positions,] tokens[, places]; output y.
 template <class T, bool kPositions>
 class LookUpKernel final : public Kernel {
   void run(const KernelArguments& arguments) const override {
     const Planes<const T> table(arguments.inputs.front());
     const Planes<const T> positions(arguments.inputs[kPositions ? 1 : 0]);
-    const int32_t* tokens = arguments.inputs.back().as<const int32_t>();
+    const int32_t* tokens = arguments.inputs[kTokensOf<kPositions>].template as<const int32_t>();
+    const Places places(arguments, kTokensOf<kPositions> + 1);
     const Planes<T> y(arguments.outputs[0]);
     for (int64_t i = 0; i < y.rows; ++i) {
       T* to = y.row(0, i);
-      if (tokens[i] >= 0 && tokens[i] < table.rows) {
+      const bool is_placed = !kPositions || (places[i] >= 0 && places[i] < positions.rows);
+      if (is_placed && tokens[i] >= 0 && tokens[i] < table.rows) {
         std::copy_n(table.row(0, tokens[i]), y.columns, to);
-        if constexpr (kPositions) add_row(positions.row(0, arguments.row_begin + i), to, y.columns);
+        if constexpr (kPositions) add_row(positions.row(0, places[i]), to, y.columns);
       } else {
         std::fill_n(to, y.columns, std::numeric_limits<T>::quiet_NaN());
       }
@@ -64,7 +85,7 @@ class ScatterKernel final : public Kernel {
   bool accumulate_;
 };
 
-/// Input dy: [n, d]; output dpositions: [rows, d], dy in the first n rows.
+/// Inputs dy: [n, d][, places]; output dpositions: [rows, d], dy in the first n rows, or in those of the places.
 template <class T>
 class PositionsKernel final : public Kernel {
  public:
@@ -72,15 +93,18 @@ class PositionsKernel final : public Kernel {
 
   void run(const KernelArguments& arguments) const override {
     const Planes<const T> dy(arguments.inputs[0]);
+    const Places places(arguments, 1);
     const Planes<T> dpositions(arguments.outputs[0]);
+    if (!accumulate_ && places.are_listed()) clear(dpositions, 0);
     for (int64_t i = 0; i < dy.rows; ++i) {
+      if (places[i] < 0 || places[i] >= dpositions.rows) continue;
       if (accumulate_) {
-        add_row(dy.row(0, i), dpositions.row(0, arguments.row_begin + i), dy.columns);
+        add_row(dy.row(0, i), dpositions.row(0, places[i]), dy.columns);
       } else {
-        std::copy_n(dy.row(0, i), dy.columns, dpositions.row(0, arguments.row_begin + i));
+        std::copy_n(dy.row(0, i), dy.columns, dpositions.row(0, places[i]));
       }
     }
-    if (!accumulate_) clear(dpositions, arguments.row_begin + dy.rows);
+    if (!accumulate_ && !places.are_listed()) clear(dpositions, arguments.row_begin + dy.rows);
   }
 
  private:
@@ -133,11 +157,11 @@ class LookUpOp final : public Op {
  public:
   std::string_view name() const override { return kPositions ? "embed" : "embedding"; }
   std::vector<Type> infer(std::span<const Type> inputs) const override {
-    return {{inputs.front().dtype, {inputs.back().shape[0], inputs.front().shape[1]}}};
+    return {{inputs.front().dtype, {inputs[kTokensOf<kPositions>].shape[0], inputs.front().shape[1]}}};
   }
   RowRoles row_roles(std::span<const Type> inputs) const override {
-    RowRoles roles = {std::vector(inputs.size(), RowRole::whole), {RowRole::rows}};
-    roles.inputs.back() = RowRole::rows;
+    RowRoles roles = {std::vector(kTokensOf<kPositions>, RowRole::whole), {RowRole::rows}};
+    roles.inputs.resize(inputs.size(), RowRole::rows);
     return roles;
   }
 
@@ -151,10 +175,15 @@ class LookUpOp final : public Op {
     std::vector<Var> gradients(arguments.inputs.size());
     if (arguments.needed[0]) {
       const int64_t vocabulary = arguments.inputs[0].shape()[0];
-      gradients[0] = dy.graph().apply1(std::make_shared<const ScatterOp>(vocabulary), {dy, arguments.inputs.back()});
+      gradients[0] = dy.graph().apply1(std::make_shared<const ScatterOp>(vocabulary),
+                                       {dy, arguments.inputs[kTokensOf<kPositions>]});
     }
-    if (kPositions && arguments.needed[1])
-      gradients[1] = dy.graph().apply1(std::make_shared<const PositionsOp>(arguments.inputs[1].shape()[0]), {dy});
+    if (kPositions && arguments.needed[1]) {
+      std::vector<Var> placed = {dy};
+      placed.insert(placed.end(), arguments.inputs.begin() + kTokensOf<kPositions> + 1, arguments.inputs.end());
+      const auto op = std::make_shared<const PositionsOp>(arguments.inputs[1].shape()[0]);
+      gradients[1] = dy.graph().apply(op, placed)[0];
+    }
     return gradients;
   }
 };
@@ -174,13 +203,18 @@ Var embedding(Var table, Var tokens) {
   return table.graph().apply1(std::make_shared<const LookUpOp<false>>(), {table, tokens});
 }
 
-Var embed(Var table, Var positions, Var tokens) {
+Var embed(Var table, Var positions, Var tokens, Var places) {
   check_arguments("embed", table, tokens);
-  LRA_CHECK(positions.dtype() == table.dtype() && positions.shape().rank() == 2 &&
-                positions.shape()[0] >= tokens.shape()[0] && positions.shape()[1] == table.shape()[1],
+  const bool is_covered = places.valid() || positions.shape()[0] >= tokens.shape()[0];
+  LRA_CHECK(positions.dtype() == table.dtype() && positions.shape().rank() == 2 && is_covered &&
+                positions.shape()[1] == table.shape()[1],
             fmt::format("[embed] positions {} do not cover {} tokens of width {}", positions.shape().to_string(),
                         tokens.shape()[0], table.shape()[1]));
-  return table.graph().apply1(std::make_shared<const LookUpOp<true>>(), {table, positions, tokens});
+  LRA_CHECK(!places.valid() || (places.dtype() == Dtype::i32 && places.shape() == tokens.shape()),
+            fmt::format("[embed] the places are not i32 {}", tokens.shape().to_string()));
+  std::vector<Var> inputs = {table, positions, tokens};
+  if (places.valid()) inputs.push_back(places);
+  return table.graph().apply(std::make_shared<const LookUpOp<true>>(), inputs)[0];
 }
 
 }  // namespace lra::engine

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <map>
+#include <mutex>
 #include <numbers>
 #include <vector>
 
@@ -17,7 +19,8 @@ class EluPlusOne final : public FeatureMap {
  public:
   int64_t features(int64_t d_head) const override { return d_head; }
 
-  void forward(int64_t, int64_t rows, int64_t d_head, const float* x, int64_t row_stride, float* f) const override {
+  void forward(const RowPositions&, int64_t rows, int64_t d_head, const float* x, int64_t row_stride,
+               float* f) const override {
     with_width(d_head, [=](auto width) {
       for (int64_t row = 0; row < rows; ++row) {
         const float* in = x + row * row_stride;
@@ -32,8 +35,8 @@ class EluPlusOne final : public FeatureMap {
     });
   }
 
-  void backward(int64_t, int64_t rows, int64_t d_head, const float* x, int64_t row_stride, const float* df, float* dx,
-                int64_t dx_row_stride) const override {
+  void backward(const RowPositions&, int64_t rows, int64_t d_head, const float* x, int64_t row_stride, const float* df,
+                float* dx, int64_t dx_row_stride) const override {
     with_width(d_head, [=](auto width) {
       for (int64_t row = 0; row < rows; ++row) {
         const float* in = x + row * row_stride;
@@ -63,34 +66,38 @@ class Cosine final : public FeatureMap {
   int64_t features(int64_t d_head) const override { return 2 * d_head; }
   int64_t positions() const override { return static_cast<int64_t>(sin_.size()); }
 
-  void forward(int64_t position, int64_t rows, int64_t d_head, const float* x, int64_t row_stride,
+  void forward(const RowPositions& positions, int64_t rows, int64_t d_head, const float* x, int64_t row_stride,
                float* f) const override {
-    with_width(d_head, [=, sine = sin_.data() + position, cosine = cos_.data() + position](auto width) {
+    with_width(d_head, [=, this](auto width) {
       for (int64_t row = 0; row < rows; ++row) {
+        const auto position = static_cast<size_t>(positions[row]);
+        const float sine = sin_[position], cosine = cos_[position];
         const float* in = x + row * row_stride;
         float* sines = f + row * 2 * width;
         float* cosines = sines + width;
 #pragma omp simd
         for (int64_t j = 0; j < width; ++j) {
           const float value = in[j] < 0.0F ? 0.0F : in[j];  // a NaN stays one
-          sines[j] = value * sine[row];
-          cosines[j] = value * cosine[row];
+          sines[j] = value * sine;
+          cosines[j] = value * cosine;
         }
       }
     });
   }
 
-  void backward(int64_t position, int64_t rows, int64_t d_head, const float* x, int64_t row_stride, const float* df,
-                float* dx, int64_t dx_row_stride) const override {
-    with_width(d_head, [=, sine = sin_.data() + position, cosine = cos_.data() + position](auto width) {
+  void backward(const RowPositions& positions, int64_t rows, int64_t d_head, const float* x, int64_t row_stride,
+                const float* df, float* dx, int64_t dx_row_stride) const override {
+    with_width(d_head, [=, this](auto width) {
       for (int64_t row = 0; row < rows; ++row) {
+        const auto position = static_cast<size_t>(positions[row]);
+        const float sine = sin_[position], cosine = cos_[position];
         const float* in = x + row * row_stride;
         const float* sines = df + row * 2 * width;
         const float* cosines = sines + width;
         float* out = dx + row * dx_row_stride;
 #pragma omp simd
         for (int64_t j = 0; j < width; ++j) {
-          const float gradient = sines[j] * sine[row] + cosines[j] * cosine[row];
+          const float gradient = sines[j] * sine + cosines[j] * cosine;
           out[j] = in[j] > 0.0F ? gradient : 0.0F;
         }
       }
@@ -111,7 +118,13 @@ std::shared_ptr<const FeatureMap> elu_plus_one_features() {
 
 std::shared_ptr<const FeatureMap> cosine_features(int64_t nominal_length) {
   LRA_CHECK(nominal_length > 0, fmt::format("cosine features over {} positions", nominal_length));
-  return std::make_shared<const Cosine>(nominal_length);
+  // All layers and plans of a model have the same; its tables last as long as somebody uses them.
+  static std::mutex mutex;
+  static std::map<int64_t, std::weak_ptr<const Cosine>> known;
+  const std::lock_guard lock(mutex);
+  std::shared_ptr<const Cosine> map = known[nominal_length].lock();
+  if (map == nullptr) known[nominal_length] = map = std::make_shared<const Cosine>(nominal_length);
+  return map;
 }
 
 }  // namespace lra::engine

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <array>
+#include <utility>
 
 #include "engine/errors.h"
 #include "engine/ops/linear_attention_kernels.h"
@@ -59,8 +59,9 @@ class CausalOp final : public Op {
     std::vector<Var> gradients(arguments.inputs.size());
     const Var& output_gradient = arguments.output_gradients[kO];
     if (!output_gradient.valid()) return gradients;
-    std::vector<Var> inputs(arguments.inputs.begin(), arguments.inputs.end());
+    std::vector<Var> inputs(arguments.inputs.begin(), arguments.inputs.begin() + kPositions);
     inputs.insert(inputs.end(), {arguments.outputs[kO], arguments.outputs[kDenominator], output_gradient});
+    inputs = with_positions(std::move(inputs), positions_among(arguments.inputs, kPositions));
     const std::vector<Var> made = output_gradient.graph().apply(gradient_, inputs);
     for (const size_t index : {kQ, kK, kV}) {
       if (arguments.needed[index]) gradients[index] = made[index];
@@ -85,7 +86,7 @@ class CausalOp final : public Op {
 
 }  // namespace
 
-Var fused_linear_attention(Var q, Var k, Var v, Var mask, const LinearAttentionParams& params) {
+Var fused_linear_attention(Var q, Var k, Var v, Var mask, const LinearAttentionParams& params, Var positions) {
   const Shape& shape = q.shape();
   if (shape.rank() != 3 || !(k.shape() == shape) || !(v.shape() == shape) || !(mask.shape() == Shape{shape[1]})) {
     throw UsageError(fmt::format("[linear_attention] q {} k {} v {} mask {} are not [h, n, d], three times, and [n]",
@@ -99,14 +100,17 @@ Var fused_linear_attention(Var q, Var k, Var v, Var mask, const LinearAttentionP
     }
   }
   LRA_CHECK(params.feature_map != nullptr, "linear attention without a feature map");
-  if (shape[1] > params.feature_map->positions()) {
+  if (positions.valid() && (positions.dtype() != Dtype::i32 || !(positions.shape() == mask.shape()))) {
+    throw UsageError(fmt::format("[linear_attention] positions {} {} are not i32 {}", to_string(positions.dtype()),
+                                 positions.shape().to_string(), mask.shape().to_string()));
+  }
+  if (!positions.valid() && shape[1] > params.feature_map->positions()) {
     throw UsageError(fmt::format("[linear_attention] n = {} exceeds the {} positions of the feature map", shape[1],
                                  params.feature_map->positions()),
                      "raise the nominal length");
   }
-  if (!params.causal) return read_state(q, sum_keys(k, v, mask, params), params);
-  const std::array<Var, 4> inputs{q, k, v, mask};
-  return q.graph().apply(std::make_shared<const CausalOp>(params), inputs)[kO];
+  if (!params.causal) return read_state(q, sum_keys(k, v, mask, params, positions), params, positions);
+  return q.graph().apply(std::make_shared<const CausalOp>(params), with_positions({q, k, v, mask}, positions))[kO];
 }
 
 }  // namespace lra::engine

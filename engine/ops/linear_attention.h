@@ -9,20 +9,31 @@
 
 namespace lra::engine {
 
+/// Where the rows of a block stand in their sequence, from 0: one after the other, or as listed.
+struct RowPositions {
+  int64_t first = 0;
+  const int32_t* listed = nullptr;  // of the first row on; null: first, first + 1, ...
+
+  int64_t operator[](int64_t row) const { return listed == nullptr ? first + row : listed[row]; }
+  /// Of the rows from `begin` on.
+  RowPositions from(int64_t begin) const {
+    return {.first = first + begin, .listed = listed == nullptr ? nullptr : listed + begin};
+  }
+};
+
 /// A row-wise map of q and k to non-negative features, applied inside the kernels block by block.
-/// Rows are positions; `position` is the 0-based index of the block's first row.
 class FeatureMap {
  public:
   virtual ~FeatureMap() = default;
   /// Width of the features for rows of width d_head.
   virtual int64_t features(int64_t d_head) const = 0;
-  /// The longest sequence that it is defined for.
+  /// It is defined for positions below this.
   virtual int64_t positions() const { return std::numeric_limits<int64_t>::max(); }
   /// f: [rows, features] (contiguous) from x: [rows, d_head] with `row_stride`.
-  virtual void forward(int64_t position, int64_t rows, int64_t d_head, const float* x, int64_t row_stride,
+  virtual void forward(const RowPositions& positions, int64_t rows, int64_t d_head, const float* x, int64_t row_stride,
                        float* f) const = 0;
   /// dx = (d forward / d x)^T df, with x as in forward and df: [rows, features] (contiguous).
-  virtual void backward(int64_t position, int64_t rows, int64_t d_head, const float* x, int64_t row_stride,
+  virtual void backward(const RowPositions& positions, int64_t rows, int64_t d_head, const float* x, int64_t row_stride,
                         const float* df, float* dx, int64_t dx_row_stride) const = 0;
 };
 
@@ -39,7 +50,9 @@ struct LinearAttentionParams {
 /// o_i = f(q_i)^T S / norm(f(q_i)^T z), S = sum_j g_j v_j^T, z = sum_j g_j, g_j = mask_j f(k_j); sums over j <= i when
 /// causal (a running state in chunks; never an n x features x d_head tensor). norm(x) = x + epsilon, or
 /// max(x, epsilon), through which no gradient passes where it clamps. Keys with mask 0 get exactly zero gradient.
-/// q, k, v: [h, n, d_head], mask: [n] of 1 (real) and 0. Returns [h, n, d_head]. f32 only. Throws: UsageError.
-Var fused_linear_attention(Var q, Var k, Var v, Var mask, const LinearAttentionParams& params);
+/// q, k, v: [h, n, d_head], mask: [n] of 1 (real) and 0. `positions`: i32 [n], where the rows stand in their sequence,
+/// each from 0 to below FeatureMap::positions() (which nothing checks); not valid where row i stands at i. Returns
+/// [h, n, d_head]. f32 only. Throws: UsageError.
+Var fused_linear_attention(Var q, Var k, Var v, Var mask, const LinearAttentionParams& params, Var positions = {});
 
 }  // namespace lra::engine

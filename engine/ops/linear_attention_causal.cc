@@ -108,8 +108,9 @@ class Forward final : public Kernel {
     float* z = floats_at(arguments.scratch, at_z_);
     std::byte* products = arguments.scratch + at_products_;
 
-    map_->forward(block.begin, block.rows, size_.d_head, row_of(q, head, block.begin), q.stride(1), f);
-    map_->forward(block.begin, block.rows, size_.d_head, row_of(k, head, block.begin), k.stride(1), g);
+    const RowPositions positions = positions_among(arguments, kPositions).from(block.begin);
+    map_->forward(positions, block.rows, size_.d_head, row_of(q, head, block.begin), q.stride(1), f);
+    map_->forward(positions, block.rows, size_.d_head, row_of(k, head, block.begin), k.stride(1), g);
     zero_masked_rows(mask, block.rows, size_.features, g);
     weights_.run(block.rows, f, g, weights, products);
     keep_lower_triangle(block.rows, weights, denominators);
@@ -216,9 +217,10 @@ class Backward final : public Kernel {
     float* c = floats_at(arguments.scratch, at_c_);
     float* e = floats_at(arguments.scratch, at_e_);
     float* weight_gradients = floats_at(arguments.scratch, at_weight_gradients_);
-    map_->forward(block.begin, block.rows, size_.d_head, row_of(q, head, block.begin), q.stride(1),
+    const RowPositions positions = positions_among(arguments, kBackwardPositions).from(block.begin);
+    map_->forward(positions, block.rows, size_.d_head, row_of(q, head, block.begin), q.stride(1),
                   floats_at(arguments.scratch, at_f_));
-    map_->forward(block.begin, block.rows, size_.d_head, row_of(k, head, block.begin), k.stride(1), g);
+    map_->forward(positions, block.rows, size_.d_head, row_of(k, head, block.begin), k.stride(1), g);
     zero_masked_rows(arguments.inputs[kMask].as<float>() + block.begin, block.rows, size_.features, g);
     normalizer_gradient(norm_, block.rows, size_.d_head, denominators, {row_of(o, head, block.begin), o.stride(1)},
                         {row_of(output_gradient, head, block.begin), output_gradient.stride(1)}, c, e);
@@ -241,7 +243,8 @@ class Backward final : public Kernel {
     query_far_.run(block.rows, floats_at(arguments.scratch, at_c_), s, df, products);
     query_near_.run(block.rows, floats_at(arguments.scratch, at_weight_gradients_), g, df, products);
     add_outer(block.rows, size_.features, floats_at(arguments.scratch, at_e_), z, df);
-    map_->backward(block.begin, block.rows, size_.d_head, row_of(q, head, block.begin), q.stride(1), df,
+    const RowPositions positions = positions_among(arguments, kBackwardPositions).from(block.begin);
+    map_->backward(positions, block.rows, size_.d_head, row_of(q, head, block.begin), q.stride(1), df,
                    row_of(dq, head, block.begin), dq.stride(1));
     sum_keys_.run(block.rows, g, row_of(arguments.inputs[kV], head, block.begin), s, products);
     add_row_sum(block.rows, size_.features, g, z);
@@ -271,7 +274,8 @@ class Backward final : public Kernel {
     key_near_.run(block.rows, floats_at(arguments.scratch, at_weight_gradients_), f, dg, products);
     add_outer(block.rows, size_.features, nullptr, dz, dg);
     zero_masked_rows(mask, block.rows, size_.features, dg);
-    map_->backward(block.begin, block.rows, size_.d_head, row_of(k, head, block.begin), k.stride(1), dg,
+    const RowPositions positions = positions_among(arguments, kBackwardPositions).from(block.begin);
+    map_->backward(positions, block.rows, size_.d_head, row_of(k, head, block.begin), k.stride(1), dg,
                    row_of(dk, head, block.begin), dk.stride(1));
     sum_queries_.run(block.rows, f, c, ds, products);
     add_weighted_row_sum(block.rows, size_.features, floats_at(arguments.scratch, at_e_), f, dz);

@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <memory>
+#include <span>
+#include <vector>
 
 #include "engine/errors.h"
 #include "engine/kernels/block_products.h"
@@ -22,12 +24,12 @@ inline constexpr int64_t kBlockRows = 256;
 /// Products inside a chunk grow with its square, calls shrink with its size: measured at d_head 32.
 inline constexpr int64_t kChunkRows = 64;
 
-/// Inputs of the causal kernels: q, k, v: [h, n, d], mask: [n]. Outputs: o: [h, n, d], the denominators before norm():
-/// [h, n].
-enum ForwardInput : size_t { kQ, kK, kV, kMask };
+/// Inputs of the causal kernels: q, k, v: [h, n, d], mask: [n] and, last as in all operations here, the positions of
+/// the rows where they are given. Outputs: o: [h, n, d], the denominators before norm(): [h, n].
+enum ForwardInput : size_t { kQ, kK, kV, kMask, kPositions };
 enum ForwardOutput : size_t { kO, kDenominator };
 /// The causal backward kernels also get the outputs of forward and do.
-enum BackwardInput : size_t { kSavedO = 4, kSavedDenominator, kDo };
+enum BackwardInput : size_t { kSavedO = kMask + 1, kSavedDenominator, kDo, kBackwardPositions };
 enum BackwardOutput : size_t { kDq, kDk, kDv };
 
 std::unique_ptr<Kernel> causal_forward(const KernelRequest& request, const LinearAttentionParams& params);
@@ -41,8 +43,30 @@ struct State {
 
 // The bidirectional form is two row-wise operations, so that each runs in the pipeline of its neighbours: the keys are
 // summed where they are projected, and the queries read where the output is projected. All shapes as above, f32.
-State sum_keys(Var k, Var v, Var mask, const LinearAttentionParams& params);
-Var read_state(Var q, const State& state, const LinearAttentionParams& params);
+// `positions` may be not valid.
+State sum_keys(Var k, Var v, Var mask, const LinearAttentionParams& params, Var positions);
+Var read_state(Var q, const State& state, const LinearAttentionParams& params, Var positions);
+
+/// What an operation is applied to: the positions last, where they are given.
+inline std::vector<Var> with_positions(std::vector<Var> inputs, Var positions) {
+  if (positions.valid()) inputs.push_back(positions);
+  return inputs;
+}
+
+/// The positions among an operation's inputs, not valid() where they are not given: input `index` if there is one.
+inline Var positions_among(std::span<const Var> inputs, size_t index) {
+  return inputs.size() > index ? inputs[index] : Var();
+}
+/// Of the rows that a kernel is given.
+inline RowPositions positions_among(const KernelArguments& arguments, size_t index) {
+  if (arguments.inputs.size() <= index) return {.first = arguments.row_begin};
+  return {.listed = arguments.inputs[index].as<const int32_t>()};
+}
+/// The roles of `inputs`: those that are named and, of positions, rows.
+inline std::vector<RowRole> with_positions_role(std::vector<RowRole> named, std::span<const Type> inputs) {
+  named.resize(inputs.size(), RowRole::rows);
+  return named;
+}
 
 /// 2mnk over one product of features and values: q: [h, n, d].
 inline int64_t product_flops_of(const Shape& q, const FeatureMap& map) { return 2 * q.elements() * map.features(q[2]); }

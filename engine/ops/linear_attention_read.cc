@@ -8,11 +8,19 @@
 namespace lra::engine::linear_attention {
 namespace {
 
-enum ReadInput : size_t { kReadQ, kReadS, kReadZ };
+enum ReadInput : size_t { kReadQ, kReadS, kReadZ, kReadPositions };
 enum ReadOutput : size_t { kReadO, kReadDenominator };
-enum SumsInput : size_t { kSumsQ, kSumsO, kSumsDenominator, kSumsDo };
+enum SumsInput : size_t { kSumsQ, kSumsO, kSumsDenominator, kSumsDo, kSumsPositions };
 enum SumsOutput : size_t { kSumsDs, kSumsDz, kSumsE };
-enum QueriesInput : size_t { kQueriesQ, kQueriesS, kQueriesZ, kQueriesDenominator, kQueriesE, kQueriesDo };
+enum QueriesInput : size_t {
+  kQueriesQ,
+  kQueriesS,
+  kQueriesZ,
+  kQueriesDenominator,
+  kQueriesE,
+  kQueriesDo,
+  kQueriesPositions
+};
 
 /// o and the denominators before norm() of the rows it is given.
 class ReadKernel final : public Kernel {
@@ -39,6 +47,7 @@ class ReadKernel final : public Kernel {
 
   void run(const KernelArguments& arguments) const override {
     const View &q = arguments.inputs[kReadQ], &o = arguments.outputs[kReadO];
+    const RowPositions positions = positions_among(arguments, kReadPositions);
     float* f = floats_at(arguments.scratch, at_features_);
     for (int64_t head = 0; head < size_.heads; ++head) {
       const float* s = row_of(arguments.inputs[kReadS], head, 0);
@@ -46,7 +55,7 @@ class ReadKernel final : public Kernel {
       for (int64_t i = 0; i < blocks_.count(); ++i) {
         const auto [begin, rows] = blocks_[i];
         float* denominators = vector_of(arguments.outputs[kReadDenominator], head) + begin;
-        map_->forward(arguments.row_begin + begin, rows, size_.d_head, row_of(q, head, begin), q.stride(1), f);
+        map_->forward(positions.from(begin), rows, size_.d_head, row_of(q, head, begin), q.stride(1), f);
         std::fill_n(denominators, rows, 0.0F);
         add_dot_products(rows, size_.features, f, z, denominators);
         read_.run(rows, f, s, row_of(o, head, begin), arguments.scratch + at_products_);
@@ -95,6 +104,7 @@ class SumsGradientKernel final : public Kernel {
 
   void run(const KernelArguments& arguments) const override {
     const View &q = arguments.inputs[kSumsQ], &o = arguments.inputs[kSumsO], &gradient = arguments.inputs[kSumsDo];
+    const RowPositions positions = positions_among(arguments, kSumsPositions);
     float* f = floats_at(arguments.scratch, at_features_);
     float* c = floats_at(arguments.scratch, at_c_);
     for (int64_t head = 0; head < size_.heads; ++head) {
@@ -108,7 +118,7 @@ class SumsGradientKernel final : public Kernel {
         float* e = vector_of(arguments.outputs[kSumsE], head) + begin;
         normalizer_gradient(norm_, rows, size_.d_head, denominators, {row_of(o, head, begin), o.stride(1)},
                             {row_of(gradient, head, begin), gradient.stride(1)}, c, e);
-        map_->forward(arguments.row_begin + begin, rows, size_.d_head, row_of(q, head, begin), q.stride(1), f);
+        map_->forward(positions.from(begin), rows, size_.d_head, row_of(q, head, begin), q.stride(1), f);
         sum_queries_.run(rows, f, c, ds, arguments.scratch + at_products_);
         add_weighted_row_sum(rows, size_.features, e, f, dz);
       }
@@ -155,6 +165,7 @@ class QueriesGradientKernel final : public Kernel {
   void run(const KernelArguments& arguments) const override {
     const View &q = arguments.inputs[kQueriesQ], &gradient = arguments.inputs[kQueriesDo];
     const View& dq = arguments.outputs[0];
+    const RowPositions positions = positions_among(arguments, kQueriesPositions);
     float* df = floats_at(arguments.scratch, at_gradients_);
     float* c = floats_at(arguments.scratch, at_c_);
     for (int64_t head = 0; head < size_.heads; ++head) {
@@ -166,7 +177,7 @@ class QueriesGradientKernel final : public Kernel {
                    {row_of(gradient, head, begin), gradient.stride(1)}, c);
         features_.run(rows, c, s, df, arguments.scratch + at_products_);
         add_outer(rows, size_.features, vector_of(arguments.inputs[kQueriesE], head) + begin, z, df);
-        map_->backward(arguments.row_begin + begin, rows, size_.d_head, row_of(q, head, begin), q.stride(1), df,
+        map_->backward(positions.from(begin), rows, size_.d_head, row_of(q, head, begin), q.stride(1), df,
                        row_of(dq, head, begin), dq.stride(1));
       }
     }
@@ -190,8 +201,9 @@ class QueriesGradientOp final : public Op {
   explicit QueriesGradientOp(LinearAttentionParams params) : params_(std::move(params)) {}
   std::string_view name() const override { return "linear_attention_queries_gradient"; }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[kQueriesQ]}; }
-  RowRoles row_roles(std::span<const Type>) const override {
-    return {{RowRole::rows, RowRole::whole, RowRole::whole, RowRole::rows, RowRole::rows, RowRole::rows},
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return {with_positions_role(
+                {RowRole::rows, RowRole::whole, RowRole::whole, RowRole::rows, RowRole::rows, RowRole::rows}, inputs),
             {RowRole::rows}};
   }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
@@ -251,8 +263,9 @@ class ReadOp final : public Op {
     const Shape& q = inputs[kReadQ].shape;
     return {inputs[kReadQ], {Dtype::f32, {q[0], q[1], 1}}};
   }
-  RowRoles row_roles(std::span<const Type>) const override {
-    return {{RowRole::rows, RowRole::whole, RowRole::whole}, {RowRole::rows, RowRole::rows}};
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return {with_positions_role({RowRole::rows, RowRole::whole, RowRole::whole}, inputs),
+            {RowRole::rows, RowRole::rows}};
   }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     return std::make_unique<ReadKernel>(request, params_);
@@ -271,13 +284,18 @@ class ReadOp final : public Op {
   std::vector<Var> vjp(const VjpArguments& arguments) const override {
     const Var q = arguments.inputs[kReadQ], s = arguments.inputs[kReadS], z = arguments.inputs[kReadZ];
     const Var denominators = arguments.outputs[kReadDenominator], gradient = arguments.output_gradients[kReadO];
-    Graph& graph = q.graph();
-    const std::array<Var, 4> inputs = {q, arguments.outputs[kReadO], denominators, gradient};
-    const std::vector<Var> sums = graph.apply(std::make_shared<const SumsGradientOp>(params_), inputs);
+    const Var positions = positions_among(arguments.inputs, kReadPositions);
+    const std::vector<Var> sums =
+        q.graph().apply(std::make_shared<const SumsGradientOp>(params_),
+                        with_positions({q, arguments.outputs[kReadO], denominators, gradient}, positions));
     arguments.defer(kReadQ, [=, e = sums[kSumsE], params = params_] {
-      return q.graph().apply1(std::make_shared<const QueriesGradientOp>(params), {q, s, z, denominators, e, gradient});
+      return q.graph().apply(std::make_shared<const QueriesGradientOp>(params),
+                             with_positions({q, s, z, denominators, e, gradient}, positions))[0];
     });
-    return {Var(), sums[kSumsDs], sums[kSumsDz]};
+    std::vector<Var> gradients(arguments.inputs.size());
+    gradients[kReadS] = sums[kSumsDs];
+    gradients[kReadZ] = sums[kSumsDz];
+    return gradients;
   }
 
  private:
@@ -286,9 +304,9 @@ class ReadOp final : public Op {
 
 }  // namespace
 
-Var read_state(Var q, const State& state, const LinearAttentionParams& params) {
-  const std::array<Var, 3> inputs = {q, state.s, state.z};
-  return q.graph().apply(std::make_shared<const ReadOp>(params), inputs)[kReadO];
+Var read_state(Var q, const State& state, const LinearAttentionParams& params, Var positions) {
+  return q.graph().apply(std::make_shared<const ReadOp>(params),
+                         with_positions({q, state.s, state.z}, positions))[kReadO];
 }
 
 }  // namespace lra::engine::linear_attention

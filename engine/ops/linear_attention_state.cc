@@ -8,9 +8,9 @@
 namespace lra::engine::linear_attention {
 namespace {
 
-enum StateInput : size_t { kStateK, kStateV, kStateMask };
+enum StateInput : size_t { kStateK, kStateV, kStateMask, kStatePositions };
 enum StateOutput : size_t { kS, kZ };
-enum KeysInput : size_t { kKeysK, kKeysV, kKeysMask, kKeysDs, kKeysDz };
+enum KeysInput : size_t { kKeysK, kKeysV, kKeysMask, kKeysDs, kKeysDz, kKeysPositions };
 enum KeysOutput : size_t { kKeysDk, kKeysDv };
 
 /// Adds the rows it is given to S and z.
@@ -42,6 +42,7 @@ class StateKernel final : public Kernel {
   void run(const KernelArguments& arguments) const override {
     const View &k = arguments.inputs[kStateK], &v = arguments.inputs[kStateV];
     const float* mask = arguments.inputs[kStateMask].as<float>();
+    const RowPositions positions = positions_among(arguments, kStatePositions);
     float* g = floats_at(arguments.scratch, at_features_);
     for (int64_t head = 0; head < size_.heads; ++head) {
       float* s = row_of(arguments.outputs[kS], head, 0);
@@ -50,7 +51,7 @@ class StateKernel final : public Kernel {
       if (!accumulate_[kZ]) std::fill_n(z, size_.features, 0.0F);
       for (int64_t i = 0; i < blocks_.count(); ++i) {
         const auto [begin, rows] = blocks_[i];
-        map_->forward(arguments.row_begin + begin, rows, size_.d_head, row_of(k, head, begin), k.stride(1), g);
+        map_->forward(positions.from(begin), rows, size_.d_head, row_of(k, head, begin), k.stride(1), g);
         zero_masked_rows(mask + begin, rows, size_.features, g);
         add_row_sum(rows, size_.features, g, z);
         sum_keys_.run(rows, g, row_of(v, head, begin), s, arguments.scratch + at_products_);
@@ -105,6 +106,7 @@ class KeysGradientKernel final : public Kernel {
     const View &k = arguments.inputs[kKeysK], &v = arguments.inputs[kKeysV];
     const View &dk = arguments.outputs[kKeysDk], &dv = arguments.outputs[kKeysDv];
     const float* mask = arguments.inputs[kKeysMask].as<float>();
+    const RowPositions positions = positions_among(arguments, kKeysPositions);
     std::byte* products = arguments.scratch + at_products_;
     float* g = floats_at(arguments.scratch, at_features_);
     float* dg = floats_at(arguments.scratch, at_gradients_);
@@ -113,14 +115,13 @@ class KeysGradientKernel final : public Kernel {
       const float* dz = vector_of(arguments.inputs[kKeysDz], head);
       for (int64_t i = 0; i < blocks_.count(); ++i) {
         const auto [begin, rows] = blocks_[i];
-        const int64_t position = arguments.row_begin + begin;
-        map_->forward(position, rows, size_.d_head, row_of(k, head, begin), k.stride(1), g);
+        map_->forward(positions.from(begin), rows, size_.d_head, row_of(k, head, begin), k.stride(1), g);
         zero_masked_rows(mask + begin, rows, size_.features, g);
         values_.run(rows, g, ds, row_of(dv, head, begin), products);
         features_.run(rows, row_of(v, head, begin), ds, dz, dg, products);
         zero_masked_rows(mask + begin, rows, size_.features, dg);
-        map_->backward(position, rows, size_.d_head, row_of(k, head, begin), k.stride(1), dg, row_of(dk, head, begin),
-                       dk.stride(1));
+        map_->backward(positions.from(begin), rows, size_.d_head, row_of(k, head, begin), k.stride(1), dg,
+                       row_of(dk, head, begin), dk.stride(1));
       }
     }
   }
@@ -143,8 +144,8 @@ class KeysGradientOp final : public Op {
   explicit KeysGradientOp(LinearAttentionParams params) : params_(std::move(params)) {}
   std::string_view name() const override { return "linear_attention_keys_gradient"; }
   std::vector<Type> infer(std::span<const Type> inputs) const override { return {inputs[kKeysK], inputs[kKeysV]}; }
-  RowRoles row_roles(std::span<const Type>) const override {
-    return {{RowRole::rows, RowRole::rows, RowRole::rows, RowRole::whole, RowRole::whole},
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return {with_positions_role({RowRole::rows, RowRole::rows, RowRole::rows, RowRole::whole, RowRole::whole}, inputs),
             {RowRole::rows, RowRole::rows}};
   }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
@@ -175,8 +176,8 @@ class StateOp final : public Op {
     const int64_t features = params_.feature_map->features(k[2]);
     return {{Dtype::f32, {k[0], features, k[2]}}, {Dtype::f32, {k[0], features}}};
   }
-  RowRoles row_roles(std::span<const Type>) const override {
-    return {{RowRole::rows, RowRole::rows, RowRole::rows}, {RowRole::summed, RowRole::summed}};
+  RowRoles row_roles(std::span<const Type> inputs) const override {
+    return {std::vector(inputs.size(), RowRole::rows), {RowRole::summed, RowRole::summed}};
   }
   std::unique_ptr<Kernel> kernel(const KernelRequest& request) const override {
     return std::make_unique<StateKernel>(request, params_);
@@ -193,9 +194,14 @@ class StateOp final : public Op {
   std::vector<Var> vjp(const VjpArguments& arguments) const override {
     const std::span<const Var> inputs = arguments.inputs, gradients = arguments.output_gradients;
     LRA_CHECK(gradients[kS].valid() && gradients[kZ].valid(), "S and z are read together");
-    const std::array<Var, 5> all = {inputs[kStateK], inputs[kStateV], inputs[kStateMask], gradients[kS], gradients[kZ]};
-    std::vector<Var> made = all[0].graph().apply(std::make_shared<const KeysGradientOp>(params_), all);
-    return {made[kKeysDk], made[kKeysDv], Var()};
+    const std::vector<Var> made = inputs[kStateK].graph().apply(
+        std::make_shared<const KeysGradientOp>(params_),
+        with_positions({inputs[kStateK], inputs[kStateV], inputs[kStateMask], gradients[kS], gradients[kZ]},
+                       positions_among(inputs, kStatePositions)));
+    std::vector<Var> wanted(inputs.size());
+    wanted[kStateK] = made[kKeysDk];
+    wanted[kStateV] = made[kKeysDv];
+    return wanted;
   }
 
  private:
@@ -204,9 +210,9 @@ class StateOp final : public Op {
 
 }  // namespace
 
-State sum_keys(Var k, Var v, Var mask, const LinearAttentionParams& params) {
-  const std::array<Var, 3> inputs = {k, v, mask};
-  const std::vector<Var> made = k.graph().apply(std::make_shared<const StateOp>(params), inputs);
+State sum_keys(Var k, Var v, Var mask, const LinearAttentionParams& params, Var positions) {
+  const std::vector<Var> made =
+      k.graph().apply(std::make_shared<const StateOp>(params), with_positions({k, v, mask}, positions));
   return {made[kS], made[kZ]};
 }
 

@@ -259,6 +259,10 @@ TEST(LinearAttentionErrorsTest, RefusesWhatItCannotDo) {
   const Var mask = graph.input("mask", {Dtype::f32, {9}});
   EXPECT_THROW(fused_linear_attention(q, short_k, q, mask, {.feature_map = elu_plus_one_features()}), UsageError);
   EXPECT_THROW(fused_linear_attention(q, q, q, mask, {.feature_map = cosine_features(8)}), UsageError);
+  const Var places = graph.input("positions", {Dtype::i32, {9}}), few = graph.input("few", {Dtype::i32, {8}});
+  EXPECT_THROW(fused_linear_attention(q, q, q, mask, {.feature_map = cosine_features(9)}, few), UsageError);
+  EXPECT_THROW(fused_linear_attention(q, q, q, mask, {.feature_map = cosine_features(9)}, mask), UsageError);
+  EXPECT_TRUE(fused_linear_attention(q, q, q, mask, {.feature_map = cosine_features(9)}, places).shape() == q.shape());
   const Var o = fused_linear_attention(q, q, q, mask, {.feature_map = cosine_features(9)});
   EXPECT_TRUE(o.shape() == q.shape());
 }
