@@ -69,6 +69,9 @@ struct Facts {
   LengthSemantics length_semantics = LengthSemantics::masked;
   Projections projections = Projections::qkv;
   bool padding_mask = true;
+  /// Whether rows that the mask hides can be left out: the mechanism knows where a row stands from Context::positions
+  /// alone, and makes the same of the others without it.
+  bool masked_rows_droppable = false;
   bool causal = false;
   bool cross = false;              // queries and keys of different lengths
   bool deterministic = true;       // same output for same input at evaluation
@@ -96,6 +99,9 @@ struct Context {
   uint64_t seed = 0;                  // for random but fixed constants (Purpose::features)
   const ParameterValues& parameters;  // complete and checked against the specs
   std::map<std::string, Var>& state;  // carried from layer to layer
+  /// i32 [n]: where the rows stand in the sequence, from 0 to below nominal_length, all different, those of real tokens
+  /// ascending; not valid() where row i stands at i. Only with Facts::masked_rows_droppable.
+  Var positions = {};
 
   int64_t integer(const std::string& name) const;
   double real(const std::string& name) const;

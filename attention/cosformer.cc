@@ -7,6 +7,7 @@
 #include "attention/registry.h"
 #include "engine/errors.h"
 #include "engine/ops/elementwise.h"
+#include "engine/ops/embedding.h"
 #include "engine/ops/feature_maps.h"
 #include "engine/ops/linear_attention.h"
 #include "engine/ops/plain_linear_attention.h"
@@ -26,6 +27,7 @@ class CosFormer final : public Attention {
             .time_complexity = "O(n d_head^2)",
             .memory_complexity = "O(n d_head + d_head^2)",
             .length_semantics = LengthSemantics::nominal,
+            .masked_rows_droppable = true,
             .causal = true,
             .parameters = {{.name = "epsilon",
                             .default_value = 1e-6,
@@ -47,9 +49,10 @@ class CosFormer final : public Attention {
                                     {.feature_map = cosine_features(context.nominal_length),
                                      .normalizer = Normalizer::clamp_min,
                                      .epsilon = epsilon,
-                                     .causal = context.causal});
-    const Var sine = angle_table(context, n, [](double theta) { return std::sin(theta); });
-    const Var cosine = angle_table(context, n, [](double theta) { return std::cos(theta); });
+                                     .causal = context.causal},
+                                    context.positions);
+    const Var sine = of_angles(context, n, [](double theta) { return std::sin(theta); });
+    const Var cosine = of_angles(context, n, [](double theta) { return std::cos(theta); });
     const auto features = [&](Var x) {
       const Var parts[] = {multiply(x, sine), multiply(x, cosine)};
       return concat(parts, -1);
@@ -60,14 +63,16 @@ class CosFormer final : public Attention {
   }
 
  private:
-  /// f(theta_i) as a column, theta_i = pi i / (2 M), positions i from 1, M the nominal length.
+  /// f(theta_i) of the rows as a column [n, 1], theta_i = pi i / (2 M), positions i from 1, M the nominal length.
   template <class F>
-  static Var angle_table(const Context& context, int64_t n, F f) {
-    std::vector<double> values(static_cast<size_t>(n));
-    for (int64_t i = 0; i < n; ++i)
+  static Var of_angles(const Context& context, int64_t n, F f) {
+    const int64_t count = context.positions.valid() ? context.nominal_length : n;
+    std::vector<double> values(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i)
       values[static_cast<size_t>(i)] =
           f(std::numbers::pi * static_cast<double>(i + 1) / (2.0 * static_cast<double>(context.nominal_length)));
-    return context.graph.constant("angles", {n, 1}, std::move(values));
+    const Var table = context.graph.constant("angles", {count, 1}, std::move(values));
+    return context.positions.valid() ? embedding(table, context.positions) : table;
   }
 };
 

@@ -21,6 +21,7 @@ class Linear final : public Attention {
             .time_complexity = "O(n d_head^2)",
             .memory_complexity = "O(n d_head + d_head^2)",
             .length_semantics = LengthSemantics::masked,
+            .masked_rows_droppable = true,
             .causal = true,
             .parameters = {{.name = "epsilon",
                             .default_value = 1e-6,

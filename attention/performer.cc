@@ -31,6 +31,7 @@ class Performer final : public Attention {
             .citation = "Choromanski et al. 2021, Rethinking Attention with Performers, eq. 5-7",
             .time_complexity = "O(n num_features d_head)",
             .memory_complexity = "O(n num_features)",
+            .masked_rows_droppable = true,
             .causal = true,
             .parameters = {{.name = "kernel",
                             .default_value = kSoftmax,

@@ -21,6 +21,7 @@ class Softmax final : public Attention {
             .growth_exponent_time = 2,
             .growth_exponent_memory = 1,
             .length_semantics = LengthSemantics::masked,
+            .masked_rows_droppable = true,
             .causal = true,
             .attention_dropout = true,
             .forward_flops = [](const ProblemSize& size, const ParameterValues&) {

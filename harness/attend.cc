@@ -41,6 +41,14 @@ void check_shapes(const AttendRequest& request, const attention::Mechanism& mech
   const int64_t n = first[-2];
   if (!request.mask.empty() && static_cast<int64_t>(request.mask.size()) != n)
     fail(fmt::format("the mask has {} elements for n = {}", request.mask.size(), n), "the mask is [n], 1 = real token");
+  if (!request.positions.empty() && !mechanism.facts().masked_rows_droppable)
+    fail("positions are given, but its facts say nothing of masked_rows_droppable", "leave the positions out");
+  if (!request.positions.empty() && static_cast<int64_t>(request.positions.size()) != n)
+    fail(fmt::format("{} positions are given for n = {}", request.positions.size(), n), "the positions are [n]");
+  for (const int32_t position : request.positions)
+    if (position < 0 || position >= std::max(n, request.nominal_length))
+      fail(fmt::format("the position {} is outside 0..{}", position, std::max(n, request.nominal_length) - 1),
+           "raise the nominal length");
   for (const double bit : request.mask)
     if (bit != 0.0 && bit != 1.0) fail(fmt::format("the mask holds {}", bit), "the mask is 1 (real token) or 0 (pad)");
   if (!request.output_gradient.empty() && static_cast<int64_t>(request.output_gradient.size()) != first.elements())
@@ -58,8 +66,11 @@ class Execution {
     for (const HostArray& argument : request.arguments) add(argument.values);
     const auto n = static_cast<size_t>(request.arguments[0].shape[-2]);
     add(request.mask.empty() ? std::vector<double>(n, 1.0) : request.mask);
-    if (!request.output_gradient.empty()) add(request.output_gradient);
+    const bool has_gradient = !request.output_gradient.empty();
+    if (has_gradient) add(request.output_gradient);
     for (std::vector<T>& array : arrays_) pointers_.push_back(array.data());
+    positions_ = request.positions;
+    if (!positions_.empty()) pointers_.insert(pointers_.end() - (has_gradient ? 1 : 0), positions_.data());
     weights_.resize(static_cast<size_t>(parameters.flat_elements()));
     gradients_.resize(weights_.size());
     parameters.initialize<T>(request.seed, weights_);
@@ -116,6 +127,7 @@ class Execution {
   const engine::Plan& plan_;
   engine::Arena arena_;
   std::vector<std::vector<T>> arrays_;
+  std::vector<int32_t> positions_;
   std::vector<void*> pointers_;
   std::vector<T> weights_, gradients_;
   engine::Bindings bindings_;
@@ -162,18 +174,19 @@ AttentionGraph build_attention(engine::Graph& graph, const AttendRequest& reques
                           .causal = request.causal,
                           .nominal_length = nominal});
   std::map<std::string, Var> state;
-  const attention::Context context{.graph = graph,
-                                   .scope = "attention",
-                                   .nominal_length = nominal,
-                                   .causal = request.causal,
-                                   .seed = request.seed,
-                                   .parameters = parameters,
-                                   .state = state};
+  attention::Context context{.graph = graph,
+                             .scope = "attention",
+                             .nominal_length = nominal,
+                             .causal = request.causal,
+                             .seed = request.seed,
+                             .parameters = parameters,
+                             .state = state};
   AttentionGraph built;
   std::vector<Var>& arguments = built.arguments;
   for (size_t i = 0; i < request.arguments.size(); ++i)
     arguments.push_back(graph.input(fmt::format("argument{}", i), {graph.dtype(), shape}));
   const Var mask = graph.input("mask", {graph.dtype(), {n}});
+  if (!request.positions.empty()) context.positions = graph.input("positions", {Dtype::i32, {n}});
   built.output = heads ? dynamic_cast<const attention::Attention&>(mechanism).attend(
                              context, arguments[0], arguments[arguments.size() - 2], arguments.back(), mask)
                        : dynamic_cast<const attention::Mixer&>(mechanism).mix(context, arguments[0], mask);

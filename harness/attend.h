@@ -23,6 +23,7 @@ struct AttendRequest {
   attention::ParameterValues parameters;  // as given; completed and checked here
   std::vector<HostArray> arguments;       // attention::argument_names: q, k, v: [h, n, d_head]; x: [n, d_model]
   std::vector<double> mask;               // [n]; empty: all real
+  std::vector<int32_t> positions;         // [n], of the rows in their sequence; empty: row i stands at i
   std::vector<double> output_gradient;    // of the output's shape; empty: no gradients
   engine::Dtype dtype = engine::Dtype::f32;
   engine::Kernels kernels = engine::Kernels::fused;
@@ -51,8 +52,8 @@ struct AttentionGraph {
   engine::Var output;
 };
 
-/// Adds the forward pass of `request` to `graph`: inputs argument0, … and mask, in this order. Throws UsageError for
-/// shapes that do not fit each other or the mechanism.
+/// Adds the forward pass of `request` to `graph`: inputs argument0, …, mask and, where given, positions, in this order.
+/// Throws UsageError for shapes that do not fit each other or the mechanism.
 AttentionGraph build_attention(engine::Graph& graph, const AttendRequest& request);
 
 /// "--q, --k and --v" for the prefix "--".

@@ -157,6 +157,12 @@ void set_object(TrainConfig& config, const Json& object, const std::string& wher
   }
 }
 
+void set_recorded(TrainConfig& config, const Json& object, const std::string& where) {
+  for (const ConfigField& field : config_fields())
+    if (field.unsaid.front() != "") field.set(config, field.unsaid.front());
+  set_object(config, object, where);
+}
+
 void derive(TrainConfig& config) {
   ModelConfig& model = config.model;
   if (model.d_head == 0) {
@@ -236,7 +242,8 @@ std::string canonical_json(const TrainConfig& config, const std::function<bool(c
   for (const ConfigField& field : config_fields()) {
     if (!chosen(field)) continue;
     Json value = field.get(config);
-    if (value != field.unsaid) json[field.key] = std::move(value);
+    if (std::find(field.unsaid.begin(), field.unsaid.end(), value) == field.unsaid.end())
+      json[field.key] = std::move(value);
   }
   for (const auto& [name, value] : config.attention.parameters) json[std::string(kAttentionPrefix) + name] = value;
   return json.dump();

@@ -30,6 +30,9 @@ constexpr auto names_of(Initialisation) { return std::array{"xavier_uniform", "t
 enum class InputForm { kTokens, kReal };
 constexpr auto names_of(InputForm) { return std::array{"tokens", "real"}; }
 
+enum class MaskedRows { kAuto, kDrop, kKeep };
+constexpr auto names_of(MaskedRows) { return std::array{"auto", "drop", "keep"}; }
+
 enum class PairFeatures { kConcat, kNli };
 constexpr auto names_of(PairFeatures) { return std::array{"concat", "nli"}; }
 
@@ -85,8 +88,9 @@ struct ModelConfig {
   double position_init_std = 0.02;
   double embedding_init_std = 0.02;
   InputForm input = InputForm::kTokens;
-  int64_t vocab_rows = 0;      // 0: the task's vocabulary
-  int64_t nominal_length = 0;  // 0 until derive()
+  MaskedRows masked_rows = MaskedRows::kAuto;  // until the mechanism settles it
+  int64_t vocab_rows = 0;                      // 0: the task's vocabulary
+  int64_t nominal_length = 0;                  // 0 until derive()
   NominalRounding nominal_rounding = NominalRounding::kNone;
   bool projection_bias = true;
   Initialisation projection_init = Initialisation::kTorchLinear;
@@ -139,6 +143,9 @@ struct TrainConfig {
   AttentionConfig attention;
   ModelConfig model;
   OptimisationConfig train;
+
+  /// Whether the model gets its tokens without those that task.mask_zero_tokens masks.
+  bool drops_masked_rows() const { return task.mask_zero_tokens && model.masked_rows == MaskedRows::kDrop; }
 };
 
 /// One key of the configuration: everything that is known of it, and how to reach it in a TrainConfig.
@@ -150,9 +157,10 @@ struct ConfigField {
   double maximum = 0;
   std::vector<std::string> choices;  // of a choice
   bool hashed = true;                // can change the numbers, hence is part of the configuration hash
-  nlohmann::json unsaid = "";        // the value that is left out of the hash: how runs were before the key existed
-  bool assignable = true;            // by --set; the others have a flag of their own, which `help` names
-  std::string help;                  // one line
+  /// Values that are left out of the hash; the first is how runs were before the key existed.
+  std::vector<nlohmann::json> unsaid = {""};
+  bool assignable = true;  // by --set; the others have a flag of their own, which `help` names
+  std::string help;        // one line
   std::function<nlohmann::json(const TrainConfig&)> get;
   /// Throws UsageError naming the key for a value of the wrong kind or out of range.
   std::function<void(TrainConfig&, const nlohmann::json&)> set;
@@ -171,6 +179,10 @@ void set_assignment(TrainConfig& config, const std::string& assignment);
 /// Sets every key of a JSON object whose keys are dotted, nested or both. Throws UsageError for an unknown or repeated
 /// key; `where` names the object in messages (a file name).
 void set_object(TrainConfig& config, const nlohmann::json& object, const std::string& where);
+
+/// The same of a whole configuration that a run has kept: keys that it lacks are newer than the run, and get the values
+/// that its program acted by.
+void set_recorded(TrainConfig& config, const nlohmann::json& object, const std::string& where);
 
 /// The (dotted key, value) pairs of such an object, in its order. Throws UsageError for a repeated key or a non-object.
 std::vector<std::pair<std::string, nlohmann::json>> flatten(const nlohmann::json& object, const std::string& where);

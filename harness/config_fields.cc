@@ -23,7 +23,7 @@ struct Traits {
   std::string unit = {};
   bool hashed = true;
   bool assignable = true;
-  Json unsaid = "";
+  std::vector<Json> unsaid = {""};
 };
 
 /// Non-finite numbers have no JSON form.
@@ -174,7 +174,7 @@ void list_model_sizes(FieldList& list) {
   list.integer("model.d_classifier", LRA_AT(model.d_classifier), kWidthOrDerived,
                "width of the classifier's hidden layer; 0: d_ffn");
   list.integer("model.classifier_layers", LRA_AT(model.classifier_layers), {1, 2},
-               "hidden layers of the classifier; the second has half the width of the first", {.unsaid = 1});
+               "hidden layers of the classifier; the second has half the width of the first", {.unsaid = {1}});
   list.integer("model.vocab_rows", LRA_AT(model.vocab_rows), {0, 1 << 24},
                "rows of the embedding table; 0: the task's vocabulary", {.unit = "tokens"});
   list.integer("model.nominal_length", LRA_AT(model.nominal_length), {0, 1 << 24},
@@ -198,7 +198,11 @@ void list_model_form(FieldList& list) {
   list.choice(
       "model.input", LRA_AT(model.input),
       "tokens: a vector for each id; real: pixels as numbers, (v / 255 - mean) / stddev, through a linear layer",
-      {.unsaid = "tokens"});
+      {.unsaid = {"tokens"}});
+  list.choice("model.masked_rows", LRA_AT(model.masked_rows),
+              "of tokens that task.mask_zero_tokens masks; drop: left out of every array, the same function for less "
+              "work; auto: drop where the mechanism and the pooling allow it",
+              {.unsaid = {"keep", "auto"}});  // auto is settled before a run is named
   list.boolean("model.projection_bias", LRA_AT(model.projection_bias), "biases in the q, k, v and output projections");
   list.choice("model.projection_init", LRA_AT(model.projection_init),
               "of the q, k, v and output projections; torch_linear: weights and biases uniform in +-1/sqrt(fan in)");
@@ -212,7 +216,7 @@ void list_model_form(FieldList& list) {
               "mean_padded: over all nominal_length positions, padding included");
   list.choice("model.pair_features", LRA_AT(model.pair_features),
               "what the classifier of two sequences reads; concat: [a, b]; nli: [a, b, a * b, a - b]",
-              {.unsaid = "nli"});
+              {.unsaid = {"nli"}});
   list.number("model.layer_norm_epsilon", LRA_AT(model.layer_norm_epsilon), {1e-12, 1}, "added to the variance");
 }
 

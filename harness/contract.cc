@@ -69,6 +69,7 @@ class Contract {
       // A prime is divided by nothing; the nominal length of a task is more than its longest bucket, too.
       guard("fused_equals_plain", [&] { fused_equals_plain(257, 320); });
       guard("any_mask", [&] { any_mask(); });
+      guard("dropped_rows", [&] { dropped_rows(); });
       guard("padding", [&] { padding(); });
       guard("repeatable", [&] { repeatable(); });
       guard("time_growth", [&] { time_growth(); });
@@ -191,6 +192,46 @@ class Contract {
       add(all ? "any_mask all masked" : "any_mask holes", worst <= facts_.single_precision_error,
           all ? fmt::format("output and gradients are {}finite", worst == 0 ? "" : "not ")
               : fmt::format("largest relative error {:.2e} (output, gradients)", worst));
+    }
+  }
+
+  /// Masked rows left out but for some padding behind the others, which are told where they stand: what is real is the
+  /// same, output and gradients.
+  void dropped_rows() {
+    constexpr int64_t kN = 700, kNominal = 768, kPads = 5;  // more than a block of rows remains
+    if (!facts_.masked_rows_droppable) return;
+    for (const bool fused : {false, true}) {
+      AttendRequest whole = request(kN, kN, 15, kNominal);
+      std::vector<int32_t> rows, masked;  // of the whole problem that are in the other
+      for (int32_t j = 0; j < kN; ++j) {
+        const bool is_real = j % 3 == 0 || j % 7 == 2;
+        whole.mask[static_cast<size_t>(j)] = is_real ? 1.0 : 0.0;
+        (is_real ? rows : masked).push_back(j);
+      }
+      // Nothing flows back from masked queries: pooling leaves them out.
+      HostArray gradient{.shape = whole.arguments[0].shape, .values = whole.output_gradient};
+      for (const int32_t j : masked) zero_row(gradient, j);
+      whole.output_gradient = gradient.values;
+      whole.dtype = fused ? Dtype::f32 : Dtype::f64;
+      whole.kernels = fused ? Kernels::fused : Kernels::plain;
+      const std::vector<int32_t> real = rows;
+      rows.insert(rows.end(), masked.begin(), masked.begin() + kPads);
+      AttendRequest dropped = whole;
+      for (HostArray& argument : dropped.arguments) argument = picked_rows(argument, rows);
+      dropped.output_gradient = picked_rows(gradient, rows).values;
+      dropped.mask.assign(real.size(), 1.0);
+      dropped.mask.resize(rows.size(), 0.0);
+      dropped.positions = rows;
+      const AttendResult expected = attend(whole), got = attend(dropped);
+      const double scale = largest(picked_rows(expected.output, real).values);
+      double worst = difference(real_rows(got.output, static_cast<int64_t>(real.size())),
+                                picked_rows(expected.output, real).values, scale);
+      for (size_t i = 0; i < got.gradients.size(); ++i)
+        worst =
+            worse(worst, difference(got.gradients[i].values, picked_rows(expected.gradients[i], rows).values, scale));
+      add(fused ? "dropped_rows f32" : "dropped_rows f64", worst <= (fused ? facts_.single_precision_error : 1e-12),
+          fmt::format("with its {} real rows of {} and {} of padding, output and gradients change by {:.1e}",
+                      real.size(), kN, kPads, worst));
     }
   }
 
@@ -339,6 +380,23 @@ class Contract {
     for (size_t i = 0; i < array.values.size(); ++i)
       if (mask[static_cast<size_t>(static_cast<int64_t>(i) / columns % n)] != 0) rows.push_back(array.values[i]);
     return rows;
+  }
+  /// Rows of [planes, n, width] by their numbers, in that order.
+  static HostArray picked_rows(const HostArray& array, const std::vector<int32_t>& rows) {
+    const int64_t n = array.shape[-2], columns = array.shape[-1];
+    HostArray picked{.shape = array.shape, .values = {}};
+    picked.shape.set(-2, static_cast<int64_t>(rows.size()));
+    for (int64_t plane = 0; plane < array.shape.elements() / (n * columns); ++plane)
+      for (const int32_t row : rows) {
+        const auto begin = array.values.begin() + (plane * n + row) * columns;
+        picked.values.insert(picked.values.end(), begin, begin + columns);
+      }
+    return picked;
+  }
+  static void zero_row(HostArray& array, int64_t row) {
+    const int64_t n = array.shape[-2], columns = array.shape[-1];
+    for (int64_t plane = 0; plane < array.shape.elements() / (n * columns); ++plane)
+      std::fill_n(array.values.begin() + (plane * n + row) * columns, columns, 0.0);
   }
   static void scribble_pads(HostArray& array, int64_t real) {
     const int64_t n = array.shape[-2], width = array.shape[-1];

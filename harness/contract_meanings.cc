@@ -20,6 +20,9 @@ constexpr std::pair<std::string_view, std::string_view> kMeanings[] = {
     {"any_mask",
      "a mask with holes, or one that masks every token, gives wrong or non-finite numbers: mask with a large finite "
      "bias, not with an infinity, and divide by nothing that can be zero"},
+    {"dropped_rows",
+     "Facts::masked_rows_droppable promises that rows the mask hides can be left out, but then the others come out "
+     "differently: take the place of a row from Context::positions wherever it matters, or state false"},
     {"padding",
      "real tokens notice the padding: use the mask, also in sums, means and maxima over positions; or state "
      "LengthSemantics::nominal or padded if the definition needs the full length"},

@@ -28,6 +28,56 @@ void require_known_tokens(const tasks::Dataset& dataset, tasks::SplitName name) 
       }
 }
 
+template <class Use>
+auto SplitExamples::with_tokens(int64_t example, int input, Use&& use) const {
+  const auto cut = [&](auto tokens) {
+    return use(tokens.first(std::min(tokens.size(), static_cast<size_t>(max_length_))));
+  };
+  const int64_t at = examples_[example];
+  return split().token_type() == tasks::TokenType::kUint8 ? cut(split().tokens(at, input))
+                                                          : cut(split().tokens16(at, input));
+}
+
+SplitExamples::SplitExamples(Subset examples, int64_t max_length, bool drops_zeros)
+    : examples_(std::move(examples)), max_length_(max_length) {
+  if (!drops_zeros) return;
+  kept_lengths_.reserve(static_cast<size_t>(size() * inputs()));
+  for (int64_t example = 0; example < size(); ++example)
+    for (int input = 0; input < inputs(); ++input)
+      kept_lengths_.push_back(
+          with_tokens(example, input, [](auto tokens) { return static_cast<int32_t>(count_kept_tokens(tokens)); }));
+}
+
+int64_t SplitExamples::length(int64_t example, int input) const {
+  if (!kept_lengths_.empty()) return kept_lengths_[static_cast<size_t>(example * inputs() + input)];
+  return std::min(split().length(examples_[example], input), max_length_);
+}
+
+void SplitExamples::copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const {
+  const std::span<int32_t> real = tokens.first(std::min(tokens.size(), static_cast<size_t>(length(example, input))));
+  if (kept_lengths_.empty()) {
+    split().copy_tokens(examples_[example], input, real);
+  } else {
+    auto to = real.begin();
+    with_tokens(example, input, [&](auto all) {
+      for_kept_tokens(all, [&](size_t, auto token) {
+        if (to != real.end()) *to++ = token;
+      });
+    });
+  }
+  std::fill(tokens.begin() + static_cast<std::ptrdiff_t>(real.size()), tokens.end(), 0);
+}
+
+void SplitExamples::copy_positions(int64_t example, int input, std::span<int32_t> positions) const {
+  if (kept_lengths_.empty()) return Examples::copy_positions(example, input, positions);
+  auto to = positions.begin();
+  with_tokens(example, input, [&](auto all) {
+    for_kept_tokens(all, [&](size_t place, auto) {
+      if (to != positions.end()) *to++ = static_cast<int32_t>(place);
+    });
+  });
+}
+
 RandomExamples::RandomExamples(int64_t count, int64_t length, const TaskShape& task, uint64_t seed)
     : inputs_(task.inputs_per_example), length_(length) {
   engine::Stream stream(seed, engine::Purpose::data, "bench");

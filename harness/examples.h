@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -20,11 +21,17 @@ class Examples {
   /// Sequences that are classified together: 1, or 2 (Retrieval).
   virtual int inputs() const { return 1; }
   virtual int64_t size() const = 0;
-  /// Real tokens of one sequence of an example, after truncation to the model's length.
+  /// Real tokens of one sequence of an example, after truncation to the model's length and without those that are left
+  /// out because the model masks them.
   virtual int64_t length(int64_t example, int input) const = 0;
   virtual int32_t label(int64_t example) const = 0;
   /// Writes the real tokens of one sequence, then padding (0) to the end of `tokens`.
   virtual void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const = 0;
+  /// Writes where those stand in the whole sequence, from 0; `positions` has their number.
+  virtual void copy_positions(int64_t example, int input, std::span<int32_t> positions) const {
+    static_cast<void>(example), static_cast<void>(input);
+    std::iota(positions.begin(), positions.end(), 0);
+  }
 
   /// Real tokens of all sequences of an example.
   int64_t tokens(int64_t example) const {
@@ -40,28 +47,45 @@ class Examples {
   }
 };
 
-/// Examples of a data set, cut to `max_length` tokens.
+/// What a model reads of sequences whose zero tokens it masks: calls `keep(place, token)` for each token but 0, and for
+/// the first whatever it is (no sequence becomes empty, and a CLS row is as real as the first token).
+template <class Token, class Keep>
+void for_kept_tokens(std::span<const Token> tokens, Keep&& keep) {
+  for (size_t place = 0; place < tokens.size(); ++place)
+    if (place == 0 || tokens[place] != 0) keep(place, tokens[place]);
+}
+
+/// How many those are.
+template <class Token>
+int64_t count_kept_tokens(std::span<const Token> tokens) {
+  if (tokens.empty()) return 0;
+  return static_cast<int64_t>(tokens.size()) - std::count(tokens.begin() + 1, tokens.end(), Token{0});
+}
+
+/// Examples of a data set, cut to `max_length` tokens; of those, where `drops_zeros`, only the ones that are kept.
 class SplitExamples final : public Examples {
  public:
-  SplitExamples(Subset examples, int64_t max_length) : examples_(std::move(examples)), max_length_(max_length) {}
+  SplitExamples(Subset examples, int64_t max_length, bool drops_zeros = false);
   SplitExamples(const tasks::Split& split, int64_t max_length) : SplitExamples(Subset(split), max_length) {}
+  /// As the model of a completed configuration reads them.
+  SplitExamples(Subset examples, const TrainConfig& config)
+      : SplitExamples(std::move(examples), config.sequence_length, config.drops_masked_rows()) {}
   int inputs() const override { return split().inputs_per_example(); }
   int64_t size() const override { return examples_.size(); }
-  int64_t length(int64_t example, int input) const override {
-    return std::min(split().length(examples_[example], input), max_length_);
-  }
+  int64_t length(int64_t example, int input) const override;
   int32_t label(int64_t example) const override { return split().label(examples_[example]); }
-  void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const override {
-    const std::span<int32_t> kept = tokens.first(std::min(tokens.size(), static_cast<size_t>(max_length_)));
-    split().copy_tokens(examples_[example], input, kept);
-    std::fill(tokens.begin() + static_cast<std::ptrdiff_t>(kept.size()), tokens.end(), 0);
-  }
+  void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const override;
+  void copy_positions(int64_t example, int input, std::span<int32_t> positions) const override;
 
  private:
   const tasks::Split& split() const { return examples_.split(); }
+  /// `use` gets the tokens where they lie, cut to the length.
+  template <class Use>
+  auto with_tokens(int64_t example, int input, Use&& use) const;
 
   Subset examples_;
   int64_t max_length_;
+  std::vector<int32_t> kept_lengths_;  // [examples, inputs] where zeros are dropped
 };
 
 /// Refuses token ids outside the vocabulary: they would be read from beyond the embedding table. Throws DataError.

@@ -31,27 +31,43 @@ constexpr int64_t kHead = -1;
 /// The request as examples: rows without their trailing zeros, but images whole, whose zeros are black.
 class RequestExamples final : public Examples {
  public:
-  RequestExamples(const PredictRequest& request, const TaskShape& task)
-      : request_(request), inputs_(task.inputs_per_example), has_pixels_(task.image.has_value()) {}
+  RequestExamples(const PredictRequest& request, const TaskShape& task, bool drops_zeros)
+      : request_(request),
+        inputs_(task.inputs_per_example),
+        has_pixels_(task.image.has_value()),
+        drops_zeros_(drops_zeros) {}
   int inputs() const override { return inputs_; }
   int64_t size() const override { return static_cast<int64_t>(request_.tokens.size()) / request_.n / inputs_; }
   int64_t length(int64_t example, int input) const override {
-    const std::span<const int64_t> all = row(example, input);
-    auto length = request_.n;
-    while (!has_pixels_ && length > 0 && all[static_cast<size_t>(length) - 1] == 0) --length;
-    return length;
+    const std::span<const int64_t> real = real_tokens(example, input);
+    return drops_zeros_ ? count_kept_tokens(real) : static_cast<int64_t>(real.size());
   }
   int32_t label(int64_t example) const override {
     return request_.labels.empty() ? 0 : static_cast<int32_t>(request_.labels[static_cast<size_t>(example)]);
   }
   void copy_tokens(int64_t example, int input, std::span<int32_t> tokens) const override {
-    const std::span<const int64_t> real = row(example, input).first(static_cast<size_t>(length(example, input)));
-    const auto end =
-        std::transform(real.begin(), real.end(), tokens.begin(), [](int64_t id) { return static_cast<int32_t>(id); });
-    std::fill(end, tokens.end(), 0);
+    auto to = tokens.begin();
+    for_tokens(example, input, [&](size_t, int64_t id) { *to++ = static_cast<int32_t>(id); });
+    std::fill(to, tokens.end(), 0);
+  }
+  void copy_positions(int64_t example, int input, std::span<int32_t> positions) const override {
+    auto to = positions.begin();
+    for_tokens(example, input, [&](size_t place, int64_t) { *to++ = static_cast<int32_t>(place); });
   }
 
  private:
+  std::span<const int64_t> real_tokens(int64_t example, int input) const {
+    std::span<const int64_t> real = row(example, input);
+    while (!has_pixels_ && !real.empty() && real.back() == 0) real = real.first(real.size() - 1);
+    return real;
+  }
+  /// `use(place, id)` for each token that the model reads.
+  template <class Use>
+  void for_tokens(int64_t example, int input, Use&& use) const {
+    const std::span<const int64_t> real = real_tokens(example, input);
+    if (drops_zeros_) return for_kept_tokens(real, use);
+    for (size_t place = 0; place < real.size(); ++place) use(place, real[place]);
+  }
   std::span<const int64_t> row(int64_t example, int input) const {
     return std::span(request_.tokens)
         .subspan(static_cast<size_t>((example * inputs_ + input) * request_.n), static_cast<size_t>(request_.n));
@@ -59,7 +75,7 @@ class RequestExamples final : public Examples {
 
   const PredictRequest& request_;
   int inputs_;
-  bool has_pixels_;
+  bool has_pixels_, drops_zeros_;
 };
 
 /// What a prediction allocates.
@@ -210,7 +226,7 @@ void Predictor::check(const PredictRequest& request) const {
 
 template <class T>
 Prediction Predictor::execute(const PredictRequest& request, std::span<const double> weights) const {
-  const RequestExamples examples(request, task());
+  const RequestExamples examples(request, task(), model_.drops_masked_rows());
   const int64_t lanes = std::min(model_.config().train.lanes, examples.size());
   engine::Workers workers(static_cast<int>(std::min<int64_t>(request.threads, lanes)));
   std::vector<int64_t> lengths;

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "engine/aligned.h"
+#include "harness/model/example_pass.h"
 #include "reports/statistics.h"
 
 namespace lra::harness {
@@ -66,31 +67,26 @@ double mean_of_faster_half(const std::vector<Run>& runs, const Measure& measure)
 /// One worker's memory and measurements.
 class ProfiledWorker {
  public:
-  ProfiledWorker(Model& model, const engine::Plan& plan, int64_t rows, const Examples& examples, int64_t example)
+  ProfiledWorker(Model& model, const engine::Plan& plan, const Examples& examples, int64_t example)
       : plan_(plan),
         arena_(plan.arena_bytes()),
         gradients_(static_cast<size_t>(model.parameters().flat_elements())),
-        is_pair_(model.is_pair()),
-        tokens_(static_cast<size_t>(rows)),
-        mask_(static_cast<size_t>(rows)),
-        pooled_gradient_(static_cast<size_t>(model.config().model.d_model), 1.0F),
-        label_(examples.label(example)),
+        inputs_(model),
         keys_{.seed = model.config().seed, .example = static_cast<uint32_t>(example)},
         recorder_(plan.steps()) {
-    const size_t cls = model.has_cls() ? 1 : 0;
-    examples.copy_tokens(example, 0, std::span(tokens_).first(tokens_.size() - cls));
-    std::fill_n(mask_.begin(), static_cast<size_t>(examples.length(example, 0)) + cls, 1.0F);
+    inputs_.load(model, examples, example);
+    inputs_.loss_weight = 1;
+    std::fill(inputs_.sequences[0].pooled_gradient.begin(), inputs_.sequences[0].pooled_gradient.end(), 1.0F);
   }
 
   double run(std::span<const float> weights) {
-    void* inputs[] = {tokens_.data(), mask_.data(), &label_, &loss_weight_};
-    if (is_pair_) inputs[2] = pooled_gradient_.data();  // the encoder's plan
+    auto ports = inputs_.ports(0);
     recorder_.clear();
     const Clock::time_point start = Clock::now();
     plan_.run_profiled({.arena = arena_.data(),
                         .parameters = const_cast<float*>(weights.data()),  // read only
                         .gradients = gradients_.data(),
-                        .inputs = inputs,
+                        .inputs = ports,
                         .keys = keys_},
                        0, plan_.steps(), recorder_);
     return nanoseconds(Clock::now() - start);
@@ -104,12 +100,7 @@ class ProfiledWorker {
   const engine::Plan& plan_;
   engine::Arena arena_;
   engine::AlignedVector<float> gradients_;
-  bool is_pair_;
-  engine::AlignedVector<int32_t> tokens_;
-  engine::AlignedVector<float> mask_;
-  engine::AlignedVector<float> pooled_gradient_;
-  int32_t label_;
-  float loss_weight_ = 1.0F;
+  ExampleInputs<float> inputs_;
   engine::ExampleKeys keys_;
   Recorder recorder_;
   std::vector<Run> runs_;
@@ -141,7 +132,7 @@ PlanProfile profile_plan(Model& model, Mode mode, std::span<const float> weights
   std::atomic<int> finished{0};
   workers.run([&](int index) {
     const int64_t example = index % examples.size();
-    worker[static_cast<size_t>(index)] = std::make_unique<ProfiledWorker>(model, plan, rows, examples, example);
+    worker[static_cast<size_t>(index)] = std::make_unique<ProfiledWorker>(model, plan, examples, example);
   });
   workers.run([&](int index) {
     ProfiledWorker& mine = *worker[static_cast<size_t>(index)];

@@ -38,9 +38,9 @@ RunInputs::RunInputs(const TrainConfig& complete, const tasks::Dataset& dataset,
                                     .config_hash = config_hash,
                                     .seed = config.seed})),
       splits(run_splits(dataset, config.task.split_policy)),
-      train(splits.train, config.sequence_length),
-      validation(splits.validation, config.sequence_length),
-      test(splits.test, config.sequence_length) {
+      train(splits.train, config),
+      validation(splits.validation, config),
+      test(splits.test, config) {
   for (const tasks::SplitName split : tasks::kSplitNames) require_known_tokens(dataset, split);
   if (train.size() == 0 || test.size() == 0)
     throw UsageError(fmt::format("[train] the data set in {} has {} train and {} test examples",
@@ -66,7 +66,7 @@ std::string RunInputs::changed_plugin() const {
   std::error_code error;
   if (!fs::exists(file, error)) return "";
   TrainConfig earlier;
-  set_object(earlier, read_json(file), file.string());
+  set_recorded(earlier, read_json(file), file.string());
   return harness::changed_plugin(earlier, config);
 }
 

@@ -26,7 +26,7 @@ TrainConfig config_of_run(const fs::path& run) {
         fmt::format("[run] {} {}", run.string(), fs::exists(run, error) ? "holds no config.json" : "does not exist"),
         "give a run directory, as `lra train` prints it at its end");
   TrainConfig config;
-  set_object(config, read_json(file), file.string());
+  set_recorded(config, read_json(file), file.string());
   derive(config);
   validate(config);
   const TrainConfig kept = config;

@@ -37,7 +37,7 @@ int run_eval(const EvalFlags& flags) {
   const TrainConfig config = config_of_run(run);
   const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), config.task.name);
   const RunSplits splits = run_splits(dataset, config.task.split_policy);
-  const SplitExamples examples(splits[split], config.sequence_length);
+  const SplitExamples examples(splits[split], config);
   require_known_tokens(dataset, splits[split].split().name());
   if (examples.size() == 0)
     throw UsageError(fmt::format("[eval] the {} split is empty", flags.split), "`lra data info` shows the splits");

@@ -80,6 +80,12 @@ class Builder {
   }
 
  private:
+  /// What the encoder reads of a sequence.
+  struct Ports {
+    Var tokens, mask;
+    Var positions;  // not valid() where row i stands at i
+  };
+
   bool has_cls() const { return model_.has_cls(); }
   void scope(std::string name) { graph_.set_scope(std::move(name)); }
   double dropout_rate() const { return training_ ? model_.dropout : 0.0; }
@@ -129,17 +135,17 @@ class Builder {
   }
 
   /// Sinusoids of Vaswani et al. 2017, section 3.5: sine in even columns, cosine in odd ones.
-  Var sinusoids() {
+  Var sinusoids(int64_t rows) {
     const int64_t d = model_.d_model;
-    std::vector<double> table(static_cast<size_t>(rows_ * d));
-    for (int64_t i = 0; i < rows_; ++i)
+    std::vector<double> table(static_cast<size_t>(rows * d));
+    for (int64_t i = 0; i < rows; ++i)
       for (int64_t j = 0; j < d; ++j) {
         const int64_t even = j / 2 * 2;
         const double angle =
             static_cast<double>(i) * std::exp(-std::log(10000.0) * static_cast<double>(even) / static_cast<double>(d));
         table[static_cast<size_t>(i * d + j)] = j % 2 == 0 ? std::sin(angle) : std::cos(angle);
       }
-    return graph_.constant("sinusoids", {rows_, d}, std::move(table));
+    return graph_.constant("sinusoids", {rows, d}, std::move(table));
   }
 
   Var token_table() {
@@ -159,7 +165,7 @@ class Builder {
     return affine_layer("embedding.pixels", column, model_.d_model, Initialisation::kTorchLinear, true, 0.0);
   }
 
-  Var embed_tokens(Var tokens) {
+  Var embed_tokens(const Ports& ports) {
     scope("embedding");
     const int64_t d = model_.d_model;
     const bool learned = model_.positions == Positions::kLearned;
@@ -171,19 +177,21 @@ class Builder {
     }
     Var x;
     if (learned && !has_cls()) {
-      x = engine::embed(table, positions, tokens);
+      x = engine::embed(table, positions, ports.tokens, ports.positions);
     } else {
-      x = engine::embedding(table, tokens);
+      x = engine::embedding(table, ports.tokens);
       if (has_cls()) {
         const Var parts[] = {parameter("embedding.cls", {1, d}, engine::init_constant(0.0)), x};
         x = engine::concat(parts, 0);
       }
-      x = engine::add(x, learned ? engine::slice(positions, 0, 0, rows_) : sinusoids());
+      if (!learned) positions = sinusoids(ports.positions.valid() ? model_.max_rows() : rows_);
+      x = engine::add(x, ports.positions.valid() ? engine::embedding(positions, ports.positions)
+                                                 : engine::slice(positions, 0, 0, rows_));
     }
     return engine::dropout(x, dropout_rate(), engine::dropout_site("embedding", "sum"));
   }
 
-  attention::Context context(int64_t layer, std::string name, std::map<std::string, Var>& state) {
+  attention::Context context(int64_t layer, std::string name, const Ports& ports, std::map<std::string, Var>& state) {
     return {.graph = graph_,
             .scope = std::move(name),
             .layer = layer,
@@ -194,12 +202,15 @@ class Builder {
             .attention_dropout = training_ ? model_.attention_dropout : 0.0,
             .seed = spec_.config.seed,
             .parameters = spec_.attention_parameters,
-            .state = state};
+            .state = state,
+            .positions = ports.positions};
   }
 
-  Var attention_block(int64_t layer, const std::string& name, Var x, Var mask, std::map<std::string, Var>& state) {
-    const attention::Context ctx = context(layer, name, state);
-    if (const auto* mixer = dynamic_cast<const attention::Mixer*>(&spec_.mechanism)) return mixer->mix(ctx, x, mask);
+  Var attention_block(int64_t layer, const std::string& name, Var x, const Ports& ports,
+                      std::map<std::string, Var>& state) {
+    const attention::Context ctx = context(layer, name, ports, state);
+    if (const auto* mixer = dynamic_cast<const attention::Mixer*>(&spec_.mechanism))
+      return mixer->mix(ctx, x, ports.mask);
     const auto& mechanism = dynamic_cast<const attention::Attention&>(spec_.mechanism);
     const int64_t inner = model_.heads * model_.d_head;
     const bool shared = spec_.facts.projections == attention::Projections::shared_qk;
@@ -207,16 +218,16 @@ class Builder {
     const Var q = engine::split_heads(projected[0], model_.heads);
     const Var k = shared ? q : engine::split_heads(projected[1], model_.heads);
     const Var v = engine::split_heads(projected.back(), model_.heads);
-    const Var attended = engine::merge_heads(mechanism.attend(ctx, q, k, v, mask));
+    const Var attended = engine::merge_heads(mechanism.attend(ctx, q, k, v, ports.mask));
     return affine_layer(name + ".out", attended, model_.d_model, model_.projection_init, model_.projection_bias, 0.0);
   }
 
-  Var encoder_layer(int64_t layer, Var x, Var mask, std::map<std::string, Var>& state) {
+  Var encoder_layer(int64_t layer, Var x, const Ports& ports, std::map<std::string, Var>& state) {
     const std::string name = fmt::format("encoder.layers.{}", layer);
     scope(name + ".norm1");
     Var y = norm(name + ".norm1", x);
     scope(name + ".attention");
-    y = attention_block(layer, name + ".attention", y, mask, state);
+    y = attention_block(layer, name + ".attention", y, ports, state);
     x = engine::add_dropout(x, y, dropout_rate(), engine::dropout_site(name, "attention_out"));
     scope(name + ".norm2");
     y = norm(name + ".norm2", x);
@@ -228,23 +239,24 @@ class Builder {
     return engine::add_dropout(x, y, dropout_rate(), engine::dropout_site(name, "ffn_out"));
   }
 
-  struct Ports {
-    Var tokens, mask;
-  };
   Ports encoder_ports() {
     const int64_t tokens_count = rows_ - (has_cls() ? 1 : 0);
-    const Var tokens = graph_.input(port::kTokens, {engine::Dtype::i32, {tokens_count}});
-    return {tokens, graph_.input(port::kMask, {graph_.dtype(), {rows_}})};
+    Ports ports;
+    ports.tokens = graph_.input(port::kTokens, {engine::Dtype::i32, {tokens_count}});
+    ports.mask = graph_.input(port::kMask, {graph_.dtype(), {rows_}});
+    if (spec_.config.drops_masked_rows())
+      ports.positions = graph_.input(port::kPositions, {engine::Dtype::i32, {rows_}});
+    return ports;
   }
   Var label_port() { return graph_.input(port::kLabel, {engine::Dtype::i32, {1}}); }
 
   /// -> [1, d].
   Var encode(const Ports& ports) {
-    Var x = embed_tokens(ports.tokens);
+    Var x = embed_tokens(ports);
     std::map<std::string, Var> state;
     for (int64_t layer = 0; layer < model_.layers; ++layer) {
       graph_.set_segment(static_cast<int32_t>(layer) + 1);
-      x = encoder_layer(layer, x, ports.mask, state);
+      x = encoder_layer(layer, x, ports, state);
     }
     graph_.set_segment(0);
     scope("encoder.norm");

@@ -20,6 +20,7 @@ template <class T>
 struct ExampleInputs {
   struct Sequence {
     engine::AlignedVector<int32_t> tokens;
+    engine::AlignedVector<int32_t> positions;  // where masked rows are dropped
     engine::AlignedVector<T> mask;
     engine::AlignedVector<T> pooled, pooled_gradient;  // of pairs
     int64_t rows = 0;
@@ -33,6 +34,7 @@ struct ExampleInputs {
     for (Sequence& sequence : sequences) {
       sequence.tokens.resize(static_cast<size_t>(model.max_rows()));
       sequence.mask.resize(static_cast<size_t>(model.max_rows()));
+      if (model.drops_masked_rows()) sequence.positions.resize(static_cast<size_t>(model.max_rows()));
       if (model.is_pair()) {
         sequence.pooled.resize(static_cast<size_t>(model.config().model.d_model));
         sequence.pooled_gradient.resize(sequence.pooled.size());
@@ -40,7 +42,8 @@ struct ExampleInputs {
     }
   }
 
-  /// Takes an example's tokens and label, at the rows of `model` for their lengths.
+  /// Takes an example's tokens and label, at the rows of `model` for their lengths. Where the model drops masked rows,
+  /// `examples` leave masked tokens out.
   void load(const Model& model, const Examples& examples, int64_t example) {
     const int64_t cls = model.has_cls() ? 1 : 0;
     const bool zeros_masked = model.config().task.mask_zero_tokens;
@@ -54,14 +57,49 @@ struct ExampleInputs {
       for (int64_t i = 0; i < sequence.rows - cls; ++i)
         mask[cls + i] = i < length && !(zeros_masked && tokens[static_cast<size_t>(i)] == 0) ? T{1} : T{0};
       if (cls == 1) mask[0] = mask[1];  // as the reference does: the CLS row is as real as the first token
+      if (sequence.positions.empty()) continue;
+      load_positions(examples, example, static_cast<int>(input), cls, length);
     }
     label = examples.label(example);
+  }
+
+  /// Bindings::inputs for the plan of a sequence (see port); the last ones may be none.
+  using Ports = std::array<void*, 5>;
+  Ports ports(size_t input) {
+    Sequence& sequence = sequences[input];
+    Ports made = {sequence.tokens.data(), sequence.mask.data()};
+    auto next = made.begin() + 2;
+    if (!sequence.positions.empty()) *next++ = sequence.positions.data();
+    if (sequences.size() == 2) {
+      *next++ = sequence.pooled_gradient.data();
+    } else {
+      *next++ = &label;
+      *next++ = &loss_weight;
+    }
+    return made;
   }
 
   int64_t rows() const {
     int64_t sum = 0;
     for (const Sequence& sequence : sequences) sum += sequence.rows;
     return sum;
+  }
+
+ private:
+  /// Of the CLS row, of the `length` real tokens, and of the padding: places that nobody has, in order.
+  void load_positions(const Examples& examples, int64_t example, int input, int64_t cls, int64_t length) {
+    Sequence& sequence = sequences[static_cast<size_t>(input)];
+    const auto real = std::span(sequence.positions).subspan(static_cast<size_t>(cls), static_cast<size_t>(length));
+    examples.copy_positions(example, input, real);
+    if (cls == 1) sequence.positions[0] = 0;
+    for (int32_t& position : real) position += static_cast<int32_t>(cls);
+    auto taken = sequence.positions.cbegin();
+    const auto end = taken + cls + length;
+    int32_t free = 0;
+    for (int64_t row = cls + length; row < sequence.rows; ++row, ++free) {
+      for (; taken != end && *taken == free; ++taken) ++free;
+      sequence.positions[static_cast<size_t>(row)] = free;
+    }
   }
 };
 
@@ -86,16 +124,7 @@ class ExamplePass {
   ExamplePass(const ExamplePlans& plans, const ExampleMemory& memory, ExampleInputs<T>& inputs,
               const engine::Bindings& common)
       : plans_(plans), memory_(memory), inputs_(inputs), common_(common) {
-    for (size_t i = 0; i < inputs.sequences.size(); ++i) {
-      auto& sequence = inputs.sequences[i];
-      ports_[i] = {sequence.tokens.data(), sequence.mask.data(), nullptr, nullptr};
-      if (is_pair()) {
-        ports_[i][2] = sequence.pooled_gradient.data();
-      } else {
-        ports_[i][2] = &inputs.label;
-        ports_[i][3] = &inputs.loss_weight;
-      }
-    }
+    for (size_t i = 0; i < inputs.sequences.size(); ++i) ports_[i] = inputs.ports(i);
     if (is_pair())
       head_ports_ = {inputs.sequences[0].pooled.data(), inputs.sequences[1].pooled.data(), &inputs.label,
                      &inputs.loss_weight};
@@ -167,7 +196,7 @@ class ExamplePass {
   const ExampleMemory& memory_;
   ExampleInputs<T>& inputs_;
   const engine::Bindings& common_;
-  std::array<std::array<void*, 4>, 2> ports_ = {};
+  std::array<typename ExampleInputs<T>::Ports, 2> ports_ = {};
   std::array<void*, 4> head_ports_ = {};
 };
 

@@ -34,6 +34,14 @@ attention::ProblemSize problem_size(const TrainConfig& config, int64_t n) {
           .nominal_length = m.max_rows()};
 }
 
+/// Why the rows of masked tokens cannot be left out; empty where they can.
+std::string why_rows_stay(const TrainConfig& config) {
+  if (!mechanism_of(config).facts().masked_rows_droppable)
+    return fmt::format("{} needs every row in its place", config.attention.name);
+  if (config.model.pooling == Pooling::kMeanPadded) return "model.pooling = mean_padded counts them";
+  return "";
+}
+
 }  // namespace
 
 attention::ParameterValues attention_parameters(const TrainConfig& config) {
@@ -45,12 +53,21 @@ attention::ParameterValues attention_parameters(const TrainConfig& config) {
 void check_attention(const TrainConfig& config) {
   attention::check_usage(mechanism_of(config), attention_parameters(config),
                          problem_size(config, config.model.max_rows()));
+  if (const std::string reason = why_rows_stay(config); config.drops_masked_rows() && !reason.empty())
+    throw UsageError(fmt::format("[model.masked_rows] drop: {}", reason),
+                     "leave it at auto, which drops them where that changes nothing");
 }
 
 void complete_attention_parameters(TrainConfig& config) {
   for (const auto& [name, value] : attention_parameters(config))
     config.attention.parameters[name] = std::visit([](const auto& v) { return nlohmann::json(v); }, value);
   fill_in_plugin(config);
+  MaskedRows& masked_rows = config.model.masked_rows;
+  if (!config.task.mask_zero_tokens) {
+    masked_rows = MaskedRows::kKeep;  // there are none
+  } else if (masked_rows == MaskedRows::kAuto) {
+    masked_rows = why_rows_stay(config).empty() ? MaskedRows::kDrop : MaskedRows::kKeep;
+  }
 }
 
 void fit_attention_parameters(TrainConfig& config, int64_t most_tokens) {

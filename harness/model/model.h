@@ -22,10 +22,11 @@ enum class Mode { train, infer };
 
 /// Names of the inputs and outputs of the model's graphs. Inputs in the order of Bindings::inputs: the classifier has
 /// tokens, mask, label, loss weight; the encoder of a pair tokens, mask, pooled gradient; the head of a pair first,
-/// second, label, loss weight.
+/// second, label, loss weight. Where masked rows are dropped, positions come after the mask.
 namespace port {
 inline constexpr const char* kTokens = "tokens";           // i32 [n]
 inline constexpr const char* kMask = "mask";               // [rows]: 1 for real tokens (and the CLS row), else 0
+inline constexpr const char* kPositions = "positions";     // i32 [rows]: places in the whole sequence, all different
 inline constexpr const char* kLabel = "label";             // i32 [1]
 inline constexpr const char* kLossWeight = "loss_weight";  // [1]: the example's share of the batch loss
 inline constexpr const char* kLoss = "loss";               // [1]: cross entropy of this example, not weighted
@@ -65,6 +66,7 @@ class Model {
   const attention::Facts& attention_facts() const { return facts_; }
   const attention::ParameterValues& attention_parameters() const { return attention_parameters_; }
   bool has_cls() const { return config_.model.has_cls(); }
+  bool drops_masked_rows() const { return config_.drops_masked_rows(); }
 
   /// Rows at which a sequence of `length` tokens runs: its bucket (never empty: padding at least), or the full length
   /// for mechanisms and poolings that need it.
@@ -121,7 +123,7 @@ attention::ParameterValues attention_parameters(const TrainConfig& config);
 /// Refuses a mechanism, or parameters of it, that the sizes of a derived configuration do not suit. Throws UsageError.
 void check_attention(const TrainConfig& config);
 /// Writes the completed parameters back, so that the configuration and its hash say what runs, and where the mechanism
-/// comes from.
+/// comes from; settles model.masked_rows = auto likewise.
 void complete_attention_parameters(TrainConfig& config);
 /// Replaces the parameters of the mechanism by its defaults, or by what fits the rows of a derived configuration and is
 /// at most `most_tokens` (attention::fitting_parameters).

@@ -230,6 +230,24 @@ TEST(ContractItselfTest, CatchesTimeAndMemoryThatGrowFasterThanDeclared) {
   EXPECT_THAT(failed, Contains(HasSubstr("arena_growth")));
 }
 
+TEST(ContractItselfTest, CatchesRowsThatCannotBeDroppedThoughTheFactsSaySo) {
+  Facts facts = quadratic();
+  facts.masked_rows_droppable = true;
+  const auto placed = [](const Context& context, Var q, Var k, Var v, Var mask) {
+    const int64_t n = mask.shape()[0];
+    std::vector<double> ramp;
+    for (int64_t i = 0; i < n; ++i) ramp.push_back(1.0 + 0.01 * static_cast<double>(i));
+    return sound(q, engine::multiply(k, context.graph.constant("ramp", {n, 1}, std::move(ramp))), v, mask);
+  };
+  const auto failed = failures("placed", placed, facts);
+  EXPECT_THAT(failed, Contains(HasSubstr("dropped_rows f64")));
+  EXPECT_THAT(failed, Contains(HasSubstr("dropped_rows f32")));
+  EXPECT_THAT(
+      failures(
+          "unplaced", [](const Context&, Var q, Var k, Var v, Var mask) { return sound(q, k, v, mask); }, facts),
+      IsEmpty());
+}
+
 TEST(ContractItselfTest, CatchesWrongFlopsAndAMissingRefusal) {
   const auto failed = failures("flops", [](const Context&, Var q, Var k, Var v, Var mask) {
     return engine::add(sound(q, k, v, mask), sound(k, q, v, mask));
