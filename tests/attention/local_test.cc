@@ -19,7 +19,7 @@ using testing::refusal_of;
 
 constexpr int64_t kN = 61, kReal = 47;
 
-AttendRequest request_of(const std::string& attention, ParameterValues parameters, bool causal = false) {
+AttendRequest local_request(const std::string& attention, ParameterValues parameters, bool causal = false) {
   AttendRequest request = harness::random_request(attention, kN, kReal, 5);
   request.dtype = engine::Dtype::f64;
   request.kernels = engine::Kernels::plain;
@@ -81,9 +81,9 @@ std::vector<int64_t> all_tokens() {
 
 TEST(LocalTest, IsSoftmaxWhereABlockOrAWindowHoldsAllTokens) {
   for (const bool causal : {false, true}) {
-    expect_softmax_over({all_tokens()}, request_of("local", {{"block_size", kN}}, causal));
+    expect_softmax_over({all_tokens()}, local_request("local", {{"block_size", kN}}, causal));
     expect_softmax_over({all_tokens()},
-                        request_of("local", {{"pattern", std::string("sliding")}, {"window", kN}}, causal));
+                        local_request("local", {{"pattern", std::string("sliding")}, {"window", kN}}, causal));
   }
 }
 
@@ -94,8 +94,8 @@ TEST(LocalTest, BlocksAreSoftmaxInEachBlock) {
       if (token % block_size == 0) blocks.emplace_back();
       blocks.back().push_back(token);
     }
-    expect_softmax_over(blocks, request_of("local", {{"block_size", block_size}}));
-    expect_softmax_over(blocks, request_of("local", {{"block_size", block_size}}, true));
+    expect_softmax_over(blocks, local_request("local", {{"block_size", block_size}}));
+    expect_softmax_over(blocks, local_request("local", {{"block_size", block_size}}, true));
   }
 }
 
@@ -106,14 +106,14 @@ TEST(LocalTest, StridesAreSoftmaxOverTokensThatAreEqualModuloTheNumberOfBlocks) 
     for (int64_t token = 0; token < kN; ++token) classes[static_cast<size_t>(token % count)].push_back(token);
     std::erase_if(classes, [](const auto& group) { return group.empty(); });
     const ParameterValues parameters = {{"pattern", std::string("strided")}, {"block_size", block_size}};
-    expect_softmax_over(classes, request_of("local", parameters));
-    expect_softmax_over(classes, request_of("local", parameters, true));
+    expect_softmax_over(classes, local_request("local", parameters));
+    expect_softmax_over(classes, local_request("local", parameters, true));
   }
 }
 
 TEST(LocalTest, ASlidingWindowShowsEachTokenItsNeighbours) {
   constexpr int64_t kWindow = 3;
-  const AttendRequest local = request_of("local", {{"pattern", std::string("sliding")}, {"window", kWindow}});
+  const AttendRequest local = local_request("local", {{"pattern", std::string("sliding")}, {"window", kWindow}});
   const AttendResult got = harness::attend(local);
   const int64_t d = local.arguments[0].shape[2];
   for (const int64_t token : {int64_t{0}, int64_t{2}, int64_t{20}, kReal - 1}) {
@@ -132,7 +132,7 @@ TEST(LocalTest, ASlidingWindowShowsEachTokenItsNeighbours) {
 }
 
 TEST(LocalTest, RefusesWindowsOfNothingAndBlocksOfNothingOrOdd) {
-  const auto message = [](const ParameterValues& parameters) { return refusal_of(request_of("local", parameters)); };
+  const auto message = [](const ParameterValues& parameters) { return refusal_of(local_request("local", parameters)); };
   EXPECT_THAT(message({{"window", int64_t{0}}}), HasSubstr("attention.window = 0 is outside 1..n tokens"));
   EXPECT_THAT(message({{"block_size", int64_t{0}}}), HasSubstr("attention.block_size = 0"));
   EXPECT_THAT(message({{"block_size", int64_t{62}}}),

@@ -40,7 +40,7 @@ Matrix definition(const AttendRequest& request, int64_t head, bool valid) {
   return softmax_rows(scale * q * kl.transpose()) * (inverse * (softmax_rows(scale * ql * k.transpose()) * v));
 }
 
-AttendRequest request_of(int64_t n, int64_t real, int64_t nominal, const std::string& means, int64_t taps = 0) {
+AttendRequest landmark_request(int64_t n, int64_t real, int64_t nominal, const std::string& means, int64_t taps = 0) {
   AttendRequest request = dense_request("nystromformer", n, real,
                                         {{"num_landmarks", nominal / kStride},
                                          {"landmark_means", means},
@@ -56,7 +56,7 @@ TEST(NystromformerTest, EqualsTheDefinitionWithAnExactPseudoInverse) {
     for (const bool valid : {false, true}) {
       // Two landmarks of pads alone are equal, and what inverts them is not found by iterations.
       if (!valid && real <= 40) continue;
-      const AttendRequest request = request_of(n, real, 48, valid ? "valid" : "segment");
+      const AttendRequest request = landmark_request(n, real, 48, valid ? "valid" : "segment");
       const AttendResult result = harness::attend(request);
       for (int64_t head = 0; head < 2; ++head) expect_head(result, head, definition(request, head, valid), real, 1e-8);
     }
@@ -91,7 +91,7 @@ TEST(NystromformerTest, LandmarksThatAreTheTokensAreSoftmax) {
 }
 
 TEST(NystromformerTest, ConstantValuesComeOutWhereTheInverseHasConverged) {
-  AttendRequest request = request_of(48, 45, 48, "segment");
+  AttendRequest request = landmark_request(48, 45, 48, "segment");
   request.arguments[2].values.assign(request.arguments[2].values.size(), 1.5);
   const AttendResult result = harness::attend(request);
   for (int64_t head = 0; head < 2; ++head)
@@ -99,8 +99,8 @@ TEST(NystromformerTest, ConstantValuesComeOutWhereTheInverseHasConverged) {
 }
 
 TEST(NystromformerTest, TheConvolutionOfTheValuesIsAdded) {
-  const AttendResult without = harness::attend(request_of(48, 45, 48, "segment"));
-  const AttendRequest request = request_of(48, 45, 48, "segment", 5);
+  const AttendResult without = harness::attend(landmark_request(48, 45, 48, "segment"));
+  const AttendRequest request = landmark_request(48, 45, 48, "segment", 5);
   const AttendResult with = harness::attend(request);
   const std::vector<double>& filters = with.parameters.at("attention.conv.weight").values;
   for (int64_t head = 0; head < 2; ++head) {
@@ -115,8 +115,9 @@ TEST(NystromformerTest, TheConvolutionOfTheValuesIsAdded) {
 }
 
 TEST(NystromformerTest, RefusesAConvolutionWithoutAMiddleAndLandmarksThatDoNotFit) {
-  EXPECT_THAT(refusal_of(request_of(48, 48, 48, "segment", 4)), HasSubstr("attention.conv_kernel_size = 4 is even"));
-  AttendRequest many = request_of(48, 48, 48, "segment");
+  EXPECT_THAT(refusal_of(landmark_request(48, 48, 48, "segment", 4)),
+              HasSubstr("attention.conv_kernel_size = 4 is even"));
+  AttendRequest many = landmark_request(48, 48, 48, "segment");
   many.parameters["num_landmarks"] = int64_t{49};
   EXPECT_THAT(refusal_of(many), HasSubstr("attention.num_landmarks = 49, but sequences have n = 48 tokens"));
   many.parameters["num_landmarks"] = int64_t{13};

@@ -4,16 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <limits>
 #include <numbers>
 #include <random>
 #include <vector>
+
+#include "tests/engine/nan.h"
 
 namespace lra::engine {
 namespace {
 
 constexpr int64_t kGap = 3;
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 /// Rows of random numbers, some large, some zero, with a gap after each row.
 std::vector<float> rows_of(int64_t rows, int64_t width, uint32_t seed) {

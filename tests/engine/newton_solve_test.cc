@@ -35,8 +35,8 @@ std::vector<Var> build(std::span<const Var> inputs) {
 }
 
 TEST(NewtonSolveTest, EqualsACholeskySolve) {
-  constexpr int64_t kHeads = 2, kM = 24;
-  const std::vector<Array> at = points(kHeads, kM, 6);
+  constexpr int64_t kPlanes = 2, kSize = 24;
+  const std::vector<Array> at = points(kPlanes, kSize, 6);
   const Values values = evaluate(
       [](std::span<const Var> in) {
         const Var p = kernel_matrix(in[0]);
@@ -44,11 +44,11 @@ TEST(NewtonSolveTest, EqualsACholeskySolve) {
       },
       at, {});
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-  for (int64_t head = 0; head < kHeads; ++head) {
-    Matrix p = Eigen::Map<const Matrix>(values[0].data() + head * kM * kM, kM, kM);
+  for (int64_t head = 0; head < kPlanes; ++head) {
+    Matrix p = Eigen::Map<const Matrix>(values[0].data() + head * kSize * kSize, kSize, kSize);
     p.diagonal().array() += kRidge;
-    const Matrix expected = p.llt().solve(Eigen::Map<const Matrix>(at[1].values.data() + head * kM * 3, kM, 3));
-    const Matrix got = Eigen::Map<const Matrix>(values[1].data() + head * kM * 3, kM, 3);
+    const Matrix expected = p.llt().solve(Eigen::Map<const Matrix>(at[1].values.data() + head * kSize * 3, kSize, 3));
+    const Matrix got = Eigen::Map<const Matrix>(values[1].data() + head * kSize * 3, kSize, 3);
     EXPECT_LE((got - expected).cwiseAbs().maxCoeff(), 1e-10 * expected.cwiseAbs().maxCoeff());
   }
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <random>
 #include <thread>
@@ -12,11 +11,10 @@
 
 #include "engine/onednn/info.h"
 #include "engine/onednn/matmul.h"
+#include "tests/engine/nan.h"
 
 namespace lra::engine::onednn {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 /// 64-byte aligned bytes with arbitrary (all-ones: NaN) content.
 class Scratch {

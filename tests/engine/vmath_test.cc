@@ -13,11 +13,12 @@
 #include <numbers>
 #include <vector>
 
+#include "tests/engine/nan.h"
+
 namespace lra::engine {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 /// Every so many bit patterns; a prime, so that all exponents and mantissa endings are met.
 constexpr uint64_t kPatternStep = 251;
 
