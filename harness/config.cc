@@ -158,8 +158,9 @@ void set_object(TrainConfig& config, const Json& object, const std::string& wher
 }
 
 void set_recorded(TrainConfig& config, const Json& object, const std::string& where) {
+  const Json nothing = "";
   for (const ConfigField& field : config_fields())
-    if (field.unsaid.front() != "") field.set(config, field.unsaid.front());
+    if (field.unsaid.front() != nothing) field.set(config, field.unsaid.front());
   set_object(config, object, where);
 }
 
