@@ -157,10 +157,17 @@ void set_object(TrainConfig& config, const Json& object, const std::string& wher
   }
 }
 
+bool is_recorded(const Json& object, const std::string& where) {
+  std::set<std::string> given;
+  for (const auto& [key, value] : flatten(object, where)) given.insert(key);
+  return std::all_of(config_fields().begin(), config_fields().end(), [&](const ConfigField& field) {
+    return field.is_late() || field.kind == "text" || given.contains(field.key);
+  });
+}
+
 void set_recorded(TrainConfig& config, const Json& object, const std::string& where) {
-  const Json nothing = "";
   for (const ConfigField& field : config_fields())
-    if (field.unsaid.front() != nothing) field.set(config, field.unsaid.front());
+    if (field.is_late()) field.set(config, field.unsaid.front());
   set_object(config, object, where);
 }
 

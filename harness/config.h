@@ -159,6 +159,8 @@ struct ConfigField {
   bool hashed = true;                // can change the numbers, hence is part of the configuration hash
   /// Values that are left out of the hash; the first is how runs were before the key existed.
   std::vector<nlohmann::json> unsaid = {""};
+  /// Newer than runs that are kept.
+  bool is_late() const { return unsaid.front() != nlohmann::json(""); }
   bool assignable = true;  // by --set; the others have a flag of their own, which `help` names
   std::string help;        // one line
   std::function<nlohmann::json(const TrainConfig&)> get;
@@ -180,8 +182,12 @@ void set_assignment(TrainConfig& config, const std::string& assignment);
 /// key; `where` names the object in messages (a file name).
 void set_object(TrainConfig& config, const nlohmann::json& object, const std::string& where);
 
-/// The same of a whole configuration that a run has kept: keys that it lacks are newer than the run, and get the values
-/// that its program acted by.
+/// Whether such an object is the whole configuration that a run has kept, rather than some settings: it has every key
+/// that all programs wrote.
+bool is_recorded(const nlohmann::json& object, const std::string& where);
+
+/// Sets a recorded configuration: keys that it lacks are newer than the run, and get the values that its program acted
+/// by.
 void set_recorded(TrainConfig& config, const nlohmann::json& object, const std::string& where);
 
 /// The (dotted key, value) pairs of such an object, in its order. Throws UsageError for a repeated key or a non-object.

@@ -217,9 +217,7 @@ ResolvedConfig resolve_config(const ConfigRequest& request) {
     return field.key != "preset" && field.key != "seed" && field.key != "attention.name";
   }));
 
-  const bool is_of_a_run = !text_in(pairs, "preset").empty() && !text_in(pairs, "task.name").empty() &&
-                           !text_in(pairs, "attention.name").empty();
-  is_of_a_run ? set_recorded(config, given, file) : set_object(config, given, file);
+  is_recorded(given, file) ? set_recorded(config, given, file) : set_object(config, given, file);
   config.preset = identity.preset;
   config.task.name = identity.task.name;
   config.attention.name = identity.attention.name;

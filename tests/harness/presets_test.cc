@@ -152,6 +152,17 @@ TEST_F(PresetFilesTest, RunAResolvedConfigurationAsItIs) {
   EXPECT_EQ(again.preset_sha256, resolve_config(request).preset_sha256);
 }
 
+/// Settings that happen to name all three are no run's configuration: what they leave out is the preset's.
+TEST_F(PresetFilesTest, KeepWhatAFileOfSettingsLeavesOut) {
+  const std::string file = write("settings.json", R"({
+    "preset": "paper", "task.name": "retrieval", "attention.name": "cosformer", "train.steps": 70})");
+  const TrainConfig config = resolve_config({.config_file = file}).config;
+  EXPECT_EQ(config.train.steps, 70);
+  EXPECT_EQ(config.model.pair_features, PairFeatures::kConcat);
+  EXPECT_EQ(config.model.classifier_layers, 2);
+  EXPECT_EQ(config.model.masked_rows, MaskedRows::kAuto);
+}
+
 TEST_F(PresetFilesTest, OverrideForOneMechanismOnly) {
   const std::string preset = write("mine.json", R"({
     "citation": "a test", "config": {"sequence_length": 64, "model": {"layers": 3}},
