@@ -10,6 +10,7 @@
 #include "engine/errors.h"
 #include "engine/op.h"
 #include "engine/ops/planes.h"
+#include "engine/ops/row_positions.h"
 
 namespace lra::engine {
 namespace {
@@ -30,20 +31,6 @@ void clear(const Planes<T>& matrix, int64_t first) {
   for (int64_t i = first; i < matrix.rows; ++i) std::fill_n(matrix.row(0, i), matrix.columns, T{0});
 }
 
-/// Where the rows of a block stand: as input `index` lists it, or one after the other.
-class Places {
- public:
-  Places(const KernelArguments& arguments, size_t index)
-      : listed_(arguments.inputs.size() > index ? arguments.inputs[index].as<const int32_t>() : nullptr),
-        first_(arguments.row_begin) {}
-  bool are_listed() const { return listed_ != nullptr; }
-  int64_t operator[](int64_t row) const { return listed_ != nullptr ? listed_[row] : first_ + row; }
-
- private:
-  const int32_t* listed_;
-  int64_t first_;
-};
-
 /// Inputs table, [positions,] tokens[, places]; output y.
 template <class T, bool kPositions>
 class LookUpKernel final : public Kernel {
@@ -51,7 +38,7 @@ class LookUpKernel final : public Kernel {
     const Planes<const T> table(arguments.inputs.front());
     const Planes<const T> positions(arguments.inputs[kPositions ? 1 : 0]);
     const int32_t* tokens = arguments.inputs[kTokensOf<kPositions>].template as<const int32_t>();
-    const Places places(arguments, kTokensOf<kPositions> + 1);
+    const RowPositions places = positions_among(arguments, kTokensOf<kPositions> + 1);
     const Planes<T> y(arguments.outputs[0]);
     for (int64_t i = 0; i < y.rows; ++i) {
       T* to = y.row(0, i);
@@ -93,9 +80,9 @@ class PositionsKernel final : public Kernel {
 
   void run(const KernelArguments& arguments) const override {
     const Planes<const T> dy(arguments.inputs[0]);
-    const Places places(arguments, 1);
+    const RowPositions places = positions_among(arguments, 1);
     const Planes<T> dpositions(arguments.outputs[0]);
-    if (!accumulate_ && places.are_listed()) clear(dpositions, 0);
+    if (!accumulate_ && places.listed != nullptr) clear(dpositions, 0);
     for (int64_t i = 0; i < dy.rows; ++i) {
       if (places[i] < 0 || places[i] >= dpositions.rows) continue;
       if (accumulate_) {
@@ -104,7 +91,7 @@ class PositionsKernel final : public Kernel {
         std::copy_n(dy.row(0, i), dy.columns, dpositions.row(0, places[i]));
       }
     }
-    if (!accumulate_ && !places.are_listed()) clear(dpositions, arguments.row_begin + dy.rows);
+    if (!accumulate_ && places.listed == nullptr) clear(dpositions, arguments.row_begin + dy.rows);
   }
 
  private:

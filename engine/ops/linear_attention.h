@@ -6,20 +6,9 @@
 #include <memory>
 
 #include "engine/graph.h"
+#include "engine/ops/row_positions.h"
 
 namespace lra::engine {
-
-/// Where the rows of a block stand in their sequence, from 0: one after the other, or as listed.
-struct RowPositions {
-  int64_t first = 0;
-  const int32_t* listed = nullptr;  // of the first row on; null: first, first + 1, ...
-
-  int64_t operator[](int64_t row) const { return listed == nullptr ? first + row : listed[row]; }
-  /// Of the rows from `begin` on.
-  RowPositions from(int64_t begin) const {
-    return {.first = first + begin, .listed = listed == nullptr ? nullptr : listed + begin};
-  }
-};
 
 /// A row-wise map of q and k to non-negative features, applied inside the kernels block by block.
 class FeatureMap {

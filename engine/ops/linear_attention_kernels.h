@@ -57,11 +57,6 @@ inline std::vector<Var> with_positions(std::vector<Var> inputs, Var positions) {
 inline Var positions_among(std::span<const Var> inputs, size_t index) {
   return inputs.size() > index ? inputs[index] : Var();
 }
-/// Of the rows that a kernel is given.
-inline RowPositions positions_among(const KernelArguments& arguments, size_t index) {
-  if (arguments.inputs.size() <= index) return {.first = arguments.row_begin};
-  return {.listed = arguments.inputs[index].as<const int32_t>()};
-}
 /// The roles of `inputs`: those that are named and, of positions, rows.
 inline std::vector<RowRole> with_positions_role(std::vector<RowRole> named, std::span<const Type> inputs) {
   named.resize(inputs.size(), RowRole::rows);
