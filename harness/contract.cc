@@ -8,6 +8,7 @@
 #include "attention/registry.h"
 #include "engine/errors.h"
 #include "engine/random.h"
+#include "harness/contract_rows.h"
 #include "harness/operation_gradients.h"
 #include "harness/plugins.h"
 
@@ -37,16 +38,6 @@ double difference(const std::vector<double>& got, const std::vector<double>& exp
   double most = 0;
   for (size_t i = 0; i < got.size(); ++i) most = worse(most, std::abs(got[i] - expected[i]));
   return std::isfinite(reference) ? most / reference : INFINITY;
-}
-
-/// Rows of real tokens only: outputs at pads are arbitrary. Arrays are [planes, n, width].
-std::vector<double> real_rows(const HostArray& array, int64_t real) {
-  const int64_t n = array.shape[-2], width = array.shape[-1];
-  std::vector<double> rows;
-  for (int64_t row = 0; row < static_cast<int64_t>(array.values.size()) / width; ++row)
-    if (row % n < real)
-      rows.insert(rows.end(), array.values.begin() + row * width, array.values.begin() + (row + 1) * width);
-  return rows;
 }
 
 class Contract {
@@ -182,7 +173,7 @@ class Contract {
       double worst = worse(largest(got.output.values), largest(expected.output.values)) < INFINITY ? 0 : INFINITY;
       const double scale = largest(expected.output.values);
       if (!all) {
-        const auto real = [&](const HostArray& array) { return chosen_rows(array, plain.mask); };
+        const auto real = [&](const HostArray& array) { return unmasked_rows(array, plain.mask); };
         worst = worse(worst, difference(real(got.output), real(expected.output), scale));
       }
       for (size_t i = 0; i < got.gradients.size(); ++i) {
@@ -208,9 +199,9 @@ class Contract {
         whole.mask[static_cast<size_t>(j)] = is_real ? 1.0 : 0.0;
         (is_real ? rows : masked).push_back(j);
       }
-      // Nothing flows back from masked queries: pooling leaves them out.
       HostArray gradient{.shape = whole.arguments[0].shape, .values = whole.output_gradient};
-      for (const int32_t j : masked) zero_row(gradient, j);
+      for (size_t i = 0; i < gradient.values.size(); ++i)  // nothing flows back from masked queries: pooling drops them
+        gradient.values[i] *= whole.mask[static_cast<size_t>(row_of_element(gradient.shape, i))];
       whole.output_gradient = gradient.values;
       whole.dtype = fused ? Dtype::f32 : Dtype::f64;
       whole.kernels = fused ? Kernels::fused : Kernels::plain;
@@ -241,7 +232,7 @@ class Contract {
     for (const int64_t seen : {1, 5, 64}) {
       AttendRequest base = request(kN, kN, 13);
       for (size_t i = 0; i < base.output_gradient.size(); ++i)
-        if (static_cast<int64_t>(i) / width(base) % kN >= seen) base.output_gradient[i] = 0;
+        if (row_of_element(base.arguments[0].shape, i) >= seen) base.output_gradient[i] = 0;
       const AttendResult expected = attend(base);
       AttendRequest other = base;
       for (HostArray& argument : other.arguments) scribble_pads(argument, seen);
@@ -373,43 +364,6 @@ class Contract {
     }
   }
 
-  static int64_t width(const AttendRequest& request) { return request.arguments[0].shape[-1]; }
-  static std::vector<double> chosen_rows(const HostArray& array, const std::vector<double>& mask) {
-    const int64_t n = array.shape[-2], columns = array.shape[-1];
-    std::vector<double> rows;
-    for (size_t i = 0; i < array.values.size(); ++i)
-      if (mask[static_cast<size_t>(static_cast<int64_t>(i) / columns % n)] != 0) rows.push_back(array.values[i]);
-    return rows;
-  }
-  /// Rows of [planes, n, width] by their numbers, in that order.
-  static HostArray picked_rows(const HostArray& array, const std::vector<int32_t>& rows) {
-    const int64_t n = array.shape[-2], columns = array.shape[-1];
-    HostArray picked{.shape = array.shape, .values = {}};
-    picked.shape.set(-2, static_cast<int64_t>(rows.size()));
-    for (int64_t plane = 0; plane < array.shape.elements() / (n * columns); ++plane)
-      for (const int32_t row : rows) {
-        const auto begin = array.values.begin() + (plane * n + row) * columns;
-        picked.values.insert(picked.values.end(), begin, begin + columns);
-      }
-    return picked;
-  }
-  static void zero_row(HostArray& array, int64_t row) {
-    const int64_t n = array.shape[-2], columns = array.shape[-1];
-    for (int64_t plane = 0; plane < array.shape.elements() / (n * columns); ++plane)
-      std::fill_n(array.values.begin() + (plane * n + row) * columns, columns, 0.0);
-  }
-  static void scribble_pads(HostArray& array, int64_t real) {
-    const int64_t n = array.shape[-2], width = array.shape[-1];
-    for (size_t i = 0; i < array.values.size(); ++i)
-      if (static_cast<int64_t>(i) / width % n >= real) array.values[i] = 3.5 - array.values[i];
-  }
-  static std::vector<double> pad_rows(const HostArray& array, int64_t real) {
-    const int64_t n = array.shape[-2], width = array.shape[-1];
-    std::vector<double> rows;
-    for (size_t i = 0; i < array.values.size(); ++i)
-      if (static_cast<int64_t>(i) / width % n >= real) rows.push_back(array.values[i]);
-    return rows;
-  }
   /// The same problem without its pads.
   static AttendRequest cut(const AttendRequest& padded, int64_t real) {
     AttendRequest made = padded;

@@ -4,6 +4,7 @@
 #include "attention/registry.h"
 #include "engine/random.h"
 #include "harness/contract.h"
+#include "harness/contract_rows.h"
 
 namespace lra::harness {
 namespace {
@@ -38,9 +39,8 @@ AttendRequest random_request(const std::string& attention, int64_t n, int64_t re
   std::fill_n(request.mask.begin(), real, 1.0);
   request.output_gradient = random_values(stream, shape.elements());
   // Nothing flows back from pads: the harness masks them before pooling.
-  const int64_t width = shape[-1];
   for (size_t i = 0; i < request.output_gradient.size(); ++i)
-    if (static_cast<int64_t>(i) / width % n >= real) request.output_gradient[i] = 0;
+    if (row_of_element(shape, i) >= real) request.output_gradient[i] = 0;
   return request;
 }
 
