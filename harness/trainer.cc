@@ -87,15 +87,14 @@ class TrainingRun {
     bool diverged = false;
     try {
       loop(state, earlier_wall_s, diverged);
+      return {finish(state, earlier_wall_s, diverged), directory_, interrupted_by()};
     } catch (const RunError& failed) {  // of a kernel from a plug-in
-      throw RunError(fmt::format("[train] step {}: {}", state.step + 1, failed.what()),
+      throw RunError(fmt::format("[train] {}: {}", doing_, failed.what()),
                      checkpoint_step_ > 0
                          ? fmt::format("{}; the checkpoint of step {} stays in {}: go on with --resume", failed.hint(),
                                        checkpoint_step_, directory_.string())
                          : failed.hint() + "; no checkpoint had been written");
     }
-    TrainOutcome outcome{finish(state, earlier_wall_s, diverged), directory_, interrupted_by()};
-    return outcome;
   }
 
  private:
@@ -128,6 +127,7 @@ class TrainingRun {
     Tally tally;  // of the last step
     while (state.step < train.steps || must_evaluate(state)) {
       if (!must_evaluate(state)) {  // a run that was interrupted in an evaluation begins with it
+        doing_ = fmt::format("step {}", state.step + 1);
         const Clock::time_point start = Clock::now();
         order.batch(state.step, batch);
         tally = learner_->train_step(inputs_.train, batch, state.step);
@@ -142,7 +142,9 @@ class TrainingRun {
         if (is_due(state.step, train.log_every)) log_training(state);
       }
       bool evaluated = false;
+      std::exception_ptr failure;  // of the evaluation, before which the state is worth keeping
       if (must_evaluate(state)) {
+        doing_ = fmt::format("evaluation after step {}", state.step);
         try {
           if (!evaluate(state)) {
             diverged = true;
@@ -150,16 +152,19 @@ class TrainingRun {
           }
           evaluated = true;
         } catch (const Interrupted&) {  // the state is that before it
+        } catch (const RunError&) {     // as well
+          failure = std::current_exception();
         }
       }
       const bool stop = interrupted_by() != 0;
-      if (evaluated || stop || is_due(state.step, train.checkpoint_every)) {
+      if (evaluated || stop || failure || is_due(state.step, train.checkpoint_every)) {
         state.wall_s = earlier_wall_s + seconds_since(session_start_);
         metrics_->sync();
         state.metrics_bytes = metrics_->bytes();
         save_checkpoint(inputs_.last_checkpoint(), inputs_.config_hash, state, *learner_);
         checkpoint_step_ = state.step;
       }
+      if (failure) std::rethrow_exception(failure);
       progress.update(static_cast<uint64_t>(state.step), session_steps_ > 0 ? progress_note(tally, state) : "");
       if (stop) break;
     }
@@ -266,6 +271,7 @@ class TrainingRun {
     const bool best = config_.train.selection == Selection::kBestValidation;
     if (best)
       load_weights(inputs_.best_checkpoint(), inputs_.config_hash, learner_->model().parameters(), learner_->weights());
+    doing_ = "test";
     const Tally test = evaluate_with_bar(*learner_, inputs_.test, "test");
     const reports::Interval interval = reports::wilson_interval(test.correct, test.examples);
     record.accuracy = {.train = state.last_window.accuracy(),
@@ -320,6 +326,7 @@ class TrainingRun {
   Clock::time_point session_start_;
   int64_t session_steps_ = 0;
   int64_t checkpoint_step_ = 0;  // of the last one; 0: there is none
+  std::string doing_;            // "step 5", for errors
   std::string plugin_note_;      // how the plug-in differs from the one that the run was started with
   std::vector<double> step_ms_, peaks_;
   Tally timed_;

@@ -182,6 +182,15 @@ TEST_F(PluginTest, AKernelThatThrowsEndsTheRunAndTheCheckpointStays) {
   refuses(train + Arguments{"--resume"}, 4, {"step 5", "checkpoint of step 4"});
 }
 
+TEST_F(PluginTest, AKernelThatThrowsInAnEvaluationLosesNoStep) {
+  make_data();
+  const Arguments train = train_plugin("unevaluated", {"--plugin", plugin("throws_in_evaluation"), "--threads", "2",
+                                                       "--set", "train.eval_every=3", "train.checkpoint_every=100"});
+  refuses(
+      train, 4,
+      {"evaluation after step 3:", "[unevaluated]", "no table for evaluations", "checkpoint of step 3", "--resume"});
+}
+
 TEST_F(PluginTest, ASignalInAnEvaluationIsNoFailureOfThePlugin) {
   make_much_to_evaluate();
   const Arguments train = train_plugin("efficient", {"--plugin", plugin("efficient"), "--set", "train.steps=1"});
