@@ -52,7 +52,8 @@ class Gallery {
     constexpr int64_t kMaxRoundBytes = int64_t{32} << 20;
     constexpr std::chrono::milliseconds kRound{300};  // between two reports, about
     const int64_t most = std::max<int64_t>(kChunkImages, kMaxRoundBytes / static_cast<int64_t>(image_bytes_));
-    int64_t round = kChunkImages * threads_;  // how the images are divided changes none of them
+    int64_t round = threads_;  // how the images are divided changes none of them; one may take seconds
+    if (progress) progress(0, static_cast<uint64_t>(count));
     for (int64_t first = 0; first < count;) {
       round = std::min({round, most, count - first});
       const auto start = std::chrono::steady_clock::now();
@@ -64,19 +65,20 @@ class Gallery {
       }
       first += round;
       if (progress) progress(static_cast<uint64_t>(first), static_cast<uint64_t>(count));
-      round = took < kRound ? 2 * round : std::max<int64_t>(kChunkImages * threads_, round / 2);
+      round = took < kRound ? 2 * round : std::max<int64_t>(threads_, round / 2);
     }
   }
 
  private:
-  static constexpr int64_t kChunkImages = 16;  // painted by one thread at a time
+  static constexpr int64_t kChunkImages = 16;  // painted by one thread at a time, at most
 
   void paint_round(int64_t first, int64_t count) {
     pixels_.resize(static_cast<size_t>(count) * image_bytes_);
     descriptions_.resize(static_cast<size_t>(count));
-    parallel_for((count + kChunkImages - 1) / kChunkImages, threads_, [&](int64_t chunk) {
+    const int64_t chunk_images = std::clamp<int64_t>(count / (4 * threads_), 1, kChunkImages);
+    parallel_for((count + chunk_images - 1) / chunk_images, threads_, [&](int64_t chunk) {
       pathfinder::Painter painter(tables_);
-      for (int64_t i = chunk * kChunkImages; i < std::min(count, (chunk + 1) * kChunkImages); ++i) {
+      for (int64_t i = chunk * chunk_images; i < std::min(count, (chunk + 1) * chunk_images); ++i) {
         const auto at = static_cast<size_t>(i);
         descriptions_[at] = painter.paint(seed_, static_cast<uint64_t>(first + i),
                                           std::span(pixels_).subspan(at * image_bytes_, image_bytes_));
