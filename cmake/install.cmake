@@ -61,9 +61,12 @@ install(
   FILES ${PROJECT_BINARY_DIR}/generated/lraConfig.cmake ${PROJECT_BINARY_DIR}/generated/lraConfigVersion.cmake
         ${PROJECT_SOURCE_DIR}/cmake/lra_add_plugin.cmake ${LRA_PLUGIN_STAMP_SOURCE}
   DESTINATION ${lra_package_dir})
-file(GLOB lra_docs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/*.md)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(FILES ${lra_docs} DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs)
+install(
+  DIRECTORY ${PROJECT_SOURCE_DIR}/docs
+  DESTINATION ${CMAKE_INSTALL_DOCDIR}
+  FILES_MATCHING
+  PATTERN "*.md")
 
 # A native program would end in an illegal instruction elsewhere: only portable builds make packages (scripts/package.sh).
 if(NOT LRA_NATIVE)

@@ -23,5 +23,9 @@ gzip -dc "$share/man/man1/lra.1.gz" | cmp - <(lra man)
 cmp "$share/bash-completion/completions/lra" <(lra completions bash)
 cmp "$share/fish/vendor_completions.d/lra.fish" <(lra completions fish)
 cmp "$(find "$share/zsh" -name _lra)" <(lra completions zsh)
-[ -s "$share/lra/result.schema.json" ] && [ -s "$share/doc/lra/README.md" ]
+[ -s "$share/lra/result.schema.json" ]
+cd "$share/doc/lra"
+for page in $(grep -o '](docs/[^)#]*' README.md | cut -c3-); do
+  [ -e "$page" ] || { echo "test_install: README.md points at $page, which is not installed" >&2; exit 1; }
+done
 echo "test_install: ok"
