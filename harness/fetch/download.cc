@@ -70,6 +70,13 @@ class Download {
       problem_ = attempt.problem;
       if (attempt.next == Attempt::Next::give_up) return std::nullopt;
       if (attempt.next == Attempt::Next::verify) {
+        if (!wanted_.sha256 && wanted_.fault) {
+          if (const std::string fault = wanted_.fault(part_.path()); !fault.empty()) {
+            problem_ = fault;
+            drop_part();
+            return std::nullopt;
+          }
+        }
         const std::string sha256 = io::sha256_file(part_.path(), events_.verifying);
         if (!wanted_.sha256 || *wanted_.sha256 == sha256) return publish(url, sha256);
         problem_ = fmt::format("the file that came has SHA-256 {}, expected {}", sha256, *wanted_.sha256);

@@ -18,6 +18,9 @@ struct Wanted {
   std::optional<uint64_t> size_bytes = {};
   std::optional<std::string> sha256 = {};
   std::string advice = {};  // the hint of errors: what to type next
+
+  /// What is wrong with a whole file whose hash is not known; nothing when it may be the one that is wanted.
+  std::function<std::string(const std::filesystem::path& file)> fault = {};
 };
 
 struct DownloadOptions {

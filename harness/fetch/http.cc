@@ -252,7 +252,7 @@ std::optional<ContentRange> parse_content_range(std::string_view value) {
     if (!range.total_bytes) return std::nullopt;
   }
   const std::string_view span = trimmed(value.substr(kUnit.size(), slash - kUnit.size()));
-  if (span == "*") return range;
+  if (span == "*") return range.total_bytes ? std::optional(range) : std::nullopt;
   const size_t dash = span.find('-');
   if (dash == std::string_view::npos) return std::nullopt;
   range.first = whole_number(span.substr(0, dash));

@@ -232,9 +232,9 @@ TEST(ContentRangeTest, IsReadOrRefused) {
   EXPECT_EQ(parse_content_range("bytes 5-9/10"), (ContentRange{5, 10}));
   EXPECT_EQ(parse_content_range("Bytes */10"), (ContentRange{{}, 10}));
   EXPECT_EQ(parse_content_range("bytes 5-9/*"), (ContentRange{5, {}}));
-  for (const char* text : {"", "bytes", "bytes ", "bytes 5-9", "bytes 9-5/10", "bytes 5-10/10", "bytes -9/10",
-                           "bytes 5-/10", "bytes 5-9/x", "bytes x-9/10", "items 5-9/10", "bytes 5-9/", "bytes /",
-                           "bytes 5-99999999999999999999/*", "bytes 5 9/10", "/", "bytes5-9/10"}) {
+  for (const char* text : {"bytes */*", "", "bytes", "bytes ", "bytes 5-9", "bytes 9-5/10", "bytes 5-10/10",
+                           "bytes -9/10", "bytes 5-/10", "bytes 5-9/x", "bytes x-9/10", "items 5-9/10", "bytes 5-9/",
+                           "bytes /", "bytes 5-99999999999999999999/*", "bytes 5 9/10", "/", "bytes5-9/10"}) {
     EXPECT_EQ(parse_content_range(text), std::nullopt) << text;
   }
 }

@@ -12,6 +12,9 @@ using ::testing::HasSubstr;
 
 const std::string kTag = "\"version 1\"";
 
+/// Bytes that begin as an archive does.
+std::string archive_content(uint64_t version = 1) { return "\x1f\x8b" + file_content(499'998, version); }
+
 class FetchTest : public ProgramTest {
  protected:
   void SetUp() override { forget_proxies(); }
@@ -42,7 +45,7 @@ class FetchTest : public ProgramTest {
     return !error && there >= bytes;
   }
 
-  const std::string content_ = file_content(500'000);
+  const std::string content_ = archive_content();
 };
 
 TEST_F(FetchTest, FetchesOnceRecordsTheHashAndSaysWhatIsNext) {
@@ -129,13 +132,25 @@ TEST_F(FetchTest, ARecordedHashIsComparedFromThenOn) {
   flip_byte(file(), 1000);
   refuses(fetch(server), 3, {"recorded in", io::sha256_hex(content_), "rm "});
   fs::remove(file());
-  const HttpServer other([](const Request& request) { return file_reply(request, file_content(500'000, 2), kTag); });
+  const HttpServer other([](const Request& request) { return file_reply(request, archive_content(2), kTag); });
   const Outcome outcome = run(fetch(other));
   EXPECT_EQ(outcome.exit_code, 3);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("expected " + io::sha256_hex(content_)), HasSubstr(record().string())));
   EXPECT_FALSE(fs::exists(file()));
   fs::remove(record());
   EXPECT_EQ(run(fetch(other)).exit_code, 0);
+}
+
+TEST_F(FetchTest, APageInPlaceOfTheArchiveIsNotTakenForIt) {
+  for (const std::string& page : {std::string("<html>please log in</html>"), std::string()}) {
+    const HttpServer portal([&](const Request& request) { return file_reply(request, page, kTag); });
+    refuses(fetch(portal), 3, {"no archive, but begin with `" + page.substr(0, 6), portal.url("/lra_release.gz")});
+    EXPECT_FALSE(fs::exists(file()));
+    EXPECT_FALSE(fs::exists(part()));
+    EXPECT_FALSE(fs::exists(record())) << "the archive would be refused for another hash";
+  }
+  const HttpServer server(sound());
+  EXPECT_EQ(run(fetch(server)).exit_code, 0);
 }
 
 TEST_F(FetchTest, ImportTakesWhatWasFetched) {
