@@ -30,7 +30,10 @@ const ConfigField* find_field(std::string_view key) {
   std::vector<std::string> known;
   for (const ConfigField& field : config_fields()) known.push_back(field.key);
   known.emplace_back("attention.<parameter of the mechanism>");
-  throw UsageError(fmt::format("[{}] is not a configuration key", key), suggest(key, known));
+  std::string hint = suggest(key, known);
+  if (key.starts_with("task."))
+    hint += "; what data are like is set when they are made: lra data import TASK --set " + key;
+  throw UsageError(fmt::format("[{}] is not a configuration key", key), hint);
 }
 
 /// Keys are checked here because a mistyped `attention.` key reaches the mechanism only later.

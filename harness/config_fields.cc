@@ -155,7 +155,8 @@ void list_run(FieldList& list) {
       "task.split_policy", LRA_AT(task.split_policy),
       "of data without validation examples; holdout: a tenth of train; paper: as the literature, even the test split");
   list.boolean("task.mask_zero_tokens", LRA_AT(task.mask_zero_tokens),
-               "treat every 0 as padding, black pixels included, as the official encoders do");
+               "treat every 0 as padding, black pixels included, as the code of LRA, Nystromformer and Skyformer does; "
+               "that of S4 does not");
   list.text("attention.name", LRA_AT(attention.name), "the mechanism (--attention)", {.assignable = false});
   list.text("attention.plugin", LRA_AT(attention.plugin),
             "file name of the plug-in that the mechanism comes from, filled in from it (--plugin)",
@@ -195,10 +196,11 @@ void list_model_form(FieldList& list) {
               "standard deviation of learned positions at the start");
   list.number("model.embedding_init_std", LRA_AT(model.embedding_init_std), kStd,
               "standard deviation of token embeddings at the start");
-  list.choice(
-      "model.input", LRA_AT(model.input),
-      "tokens: a vector for each id; real: pixels as numbers, (v / 255 - mean) / stddev, through a linear layer",
-      {.unsaid = {"tokens"}});
+  list.choice("model.input", LRA_AT(model.input),
+              "tokens: a vector for each id; real: pixels as numbers, (v / 255 - mean) / stddev, through a linear "
+              "layer, as the "
+              "code of S4 has it, with task.mask_zero_tokens=false",
+              {.unsaid = {"tokens"}});
   list.choice("model.masked_rows", LRA_AT(model.masked_rows),
               "of tokens that task.mask_zero_tokens masks; drop: left out of every array, the same function for less "
               "work; auto: drop where the mechanism and the pooling allow it",
@@ -212,8 +214,9 @@ void list_model_form(FieldList& list) {
   list.choice("model.classifier_init", LRA_AT(model.classifier_init),
               "of the classifier's layers; lecun_normal: variance 1/fan in, cut at two standard deviations");
   list.choice("model.pooling", LRA_AT(model.pooling),
-              "cls: a learned vector put in front; mean: over real tokens; mean_nominal: their sum / nominal_length; "
-              "mean_padded: over all nominal_length positions, padding included");
+              "cls: a learned vector put in front (LRA's code); mean: over real tokens; mean_nominal: their sum / "
+              "nominal_length (Nystromformer, Skyformer); mean_padded: over all nominal_length positions, padding "
+              "included (LRA's code for images)");
   list.choice("model.pair_features", LRA_AT(model.pair_features),
               "what the classifier of two sequences reads; concat: [a, b]; nli: [a, b, a * b, a - b]",
               {.unsaid = {"nli"}});
