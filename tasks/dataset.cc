@@ -14,10 +14,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The command that makes the dataset of `task` in `data_dir`.
-std::string make_command(const fs::path& data_dir, const std::string& task) {
+/// The command that makes the dataset of `task` in `data_dir`; `kind` is "import" for one that was imported.
+std::string make_command(const fs::path& data_dir, const std::string& task, std::string_view kind = "") {
   const Task* known = find_task(task);
-  const bool imports = known != nullptr && !known->facts().supports_generate;
+  const bool imports = kind == "import" || (known != nullptr && !known->facts().supports_generate);
   return imports ? fmt::format("lra data import {} --from PATH --data {}", task, shell_quoted(data_dir))
                  : fmt::format("lra data generate {} --data {}", task, shell_quoted(data_dir));
 }
@@ -49,7 +49,7 @@ void Dataset::fail(const std::string& file, const std::string& what) const {
   const std::string task = directory_.filename().string();
   throw DataError(fmt::format("`{}`: {}", (directory_ / file).string(), what),
                   fmt::format("look at it with `lra data verify {} --data {}`, make it again with `{} --force`", task,
-                              shell_quoted(data_dir), make_command(data_dir, task)));
+                              shell_quoted(data_dir), make_command(data_dir, task, manifest_.source.kind)));
 }
 
 io::NpyArray Dataset::open_array(SplitName name, const std::string& what, io::NpyType type, uint64_t elements) const {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 #include "engine/errors.h"
 #include "tasks/utf8.h"
@@ -62,25 +63,47 @@ TextEncoding TextEncoding::of_characters(const CharacterCounts& counts, uint64_t
   return encoding;
 }
 
-void TextEncoding::encode(std::string_view text, int64_t max_tokens, std::vector<uint16_t>& tokens) const {
+bool TextEncoding::encode(std::string_view text, int64_t max_tokens, std::vector<uint16_t>& tokens) const {
   tokens.clear();
   if (id_of_.empty()) {
-    text = text.substr(0, static_cast<size_t>(max_tokens));
-    tokens.reserve(text.size());
-    for (const char c : text) tokens.push_back(static_cast<uint16_t>(static_cast<uint8_t>(c) + 1));
-    return;
+    const std::string_view kept = text.substr(0, static_cast<size_t>(max_tokens));
+    tokens.reserve(kept.size());
+    for (const char c : kept) tokens.push_back(static_cast<uint16_t>(static_cast<uint8_t>(c) + 1));
+    return kept.size() == text.size();
   }
   while (!text.empty() && static_cast<int64_t>(tokens.size()) < max_tokens) {
     const Utf8Character character = decode_utf8(text);
     tokens.push_back(character.is_valid ? id_of_[character.code_point] : kUnknown);
     text.remove_prefix(character.bytes);
   }
+  return text.empty();
 }
 
 std::string decode_bytes(std::span<const uint16_t> tokens) {
   std::string text;
   text.reserve(tokens.size());
   for (const uint16_t token : tokens) text += static_cast<char>(token - 1);
+  return text;
+}
+
+std::string decode_text(const std::vector<std::string>& vocabulary, std::span<const uint16_t> tokens) {
+  constexpr std::string_view kByte = "<0x";  // "<0x0a>", see byte_symbol()
+  constexpr std::string_view kReplacement = "\xef\xbf\xbd";
+  std::string text;
+  text.reserve(tokens.size());
+  for (const uint16_t token : tokens) {
+    const std::string& symbol = vocabulary.at(token);
+    unsigned byte = 0;
+    if (token == kUnknown && symbol == "<unk>") {
+      text += kReplacement;
+    } else if (symbol.starts_with(kByte) &&
+               std::from_chars(symbol.data() + kByte.size(), symbol.data() + symbol.size(), byte, 16).ec ==
+                   std::errc()) {
+      text += static_cast<char>(byte);
+    } else {
+      text += symbol;
+    }
+  }
   return text;
 }
 

@@ -37,8 +37,8 @@ class TextEncoding {
 
   const std::vector<std::string>& vocabulary() const { return vocabulary_; }
 
-  /// Replaces `tokens` by the first `max_tokens` (or fewer) of the text.
-  void encode(std::string_view text, int64_t max_tokens, std::vector<uint16_t>& tokens) const;
+  /// Replaces `tokens` by the first `max_tokens` (or fewer) of the text. Whether that is all of it.
+  bool encode(std::string_view text, int64_t max_tokens, std::vector<uint16_t>& tokens) const;
 
  private:
   std::vector<std::string> vocabulary_;
@@ -47,6 +47,9 @@ class TextEncoding {
 
 /// The text of ids of the encoding of bytes (none is 0).
 std::string decode_bytes(std::span<const uint16_t> tokens);
+
+/// The text of ids of either encoding, whose vocabulary it is; "<unk>" becomes U+FFFD.
+std::string decode_text(const std::vector<std::string>& vocabulary, std::span<const uint16_t> tokens);
 
 /// The parameter `task.encoding` of tasks with texts.
 inline const std::vector<std::string>& encoding_choices() {

@@ -21,12 +21,14 @@ void append_row(const Split& split, int64_t example, std::vector<int32_t>& ids, 
 
 }  // namespace
 
-void export_tsv(const Task& task, const Split& split, const std::filesystem::path& output, const ProgressFn& progress) {
+void export_tsv(const Task& task, const Dataset& dataset, SplitName name, const std::filesystem::path& output,
+                const ProgressFn& progress) {
+  const Split& split = dataset.split(name);
   constexpr size_t kBufferBytes = size_t{1} << 20;
   io::AtomicFile file(output);
   std::string text = task.tsv_header();
   for (int64_t i = 0; i < split.size(); ++i) {
-    text += task.tsv_row(split, i);
+    text += task.tsv_row(dataset, split, i);
     if (text.size() >= kBufferBytes) {
       file.write(text);
       text.clear();

@@ -9,7 +9,8 @@
 namespace lra::tasks {
 
 /// Writes the official text format; importing it again gives the same examples. Throws: ResourceError.
-void export_tsv(const Task& task, const Split& split, const std::filesystem::path& output, const ProgressFn& progress);
+void export_tsv(const Task& task, const Dataset& dataset, SplitName name, const std::filesystem::path& output,
+                const ProgressFn& progress);
 
 /// Writes tokens [examples, n] (two inputs: [examples, 2, n]), padded with 0 or cut on the right to the nominal length
 /// n, to `output`, and labels [examples] beside it. Throws: ResourceError.

@@ -13,6 +13,7 @@
 #include "engine/errors.h"
 #include "engine/io/file.h"
 #include "tasks/archive_file.h"
+#include "tasks/location.h"
 
 namespace lra::tasks {
 namespace fs = std::filesystem;
@@ -118,8 +119,8 @@ TreePattern files_pattern(std::string what, std::vector<std::string> names) {
 
 std::string name_of(const fs::path& from) { return printable((from / "").parent_path().filename().string()); }
 
-Source::Source(fs::path from, NoteFn note, ProgressFn progress)
-    : from_(std::move(from)), note_(std::move(note)), progress_(std::move(progress)) {
+Source::Source(fs::path from, NoteFn note, ProgressFn progress, int reads)
+    : from_(std::move(from)), note_(std::move(note)), progress_(std::move(progress)), reads_(reads) {
   std::error_code error;
   const fs::file_status status = fs::status(from_, error);
   if (!fs::exists(status)) {
@@ -149,19 +150,26 @@ std::string Source::shown(const SourceTree& tree, size_t file) const {
   return shown_path(tree.root + tree.files[file]);
 }
 
-void Source::report(uint64_t done_bytes, uint64_t total_bytes) const {
-  if (progress_) progress_(std::min(done_bytes, total_bytes), total_bytes);
+/// Of this pass over `bytes`, the next after passes_done_.
+void Source::report(uint64_t done_bytes, uint64_t bytes, int passes) const {
+  if (!progress_) return;
+  const uint64_t total_bytes = bytes * static_cast<uint64_t>(passes);
+  const uint64_t earlier_bytes = bytes * static_cast<uint64_t>(passes_done_);
+  progress_(std::min(earlier_bytes + std::min(done_bytes, bytes), total_bytes), total_bytes);
 }
 
 void Source::find_in_directory(const TreePattern& pattern, const Found& found) const {
   constexpr int64_t kEntriesBetweenReports = 1024;
   PassedOver links;
+  PassedOver unusable;
   const size_t from_bytes = (from_ / "").string().size();
+  std::string last = from_.string();
   try {
     int64_t entries = 0;
     for (const fs::directory_entry& entry : fs::recursive_directory_iterator(from_)) {
-      if (++entries % kEntriesBetweenReports == 0) report(0, 0);
-      const std::string path = entry.path().string().substr(from_bytes);
+      if (++entries % kEntriesBetweenReports == 0) report(0, 0, 0);
+      last = entry.path().string();
+      const std::string path = last.substr(from_bytes);
       const bool is_wanted = pattern.root_bytes(path).has_value();
       if (entry.is_symlink()) {
         if (is_wanted || entry.is_directory()) links.add(path);
@@ -169,24 +177,31 @@ void Source::find_in_directory(const TreePattern& pattern, const Found& found) c
         found(path);
       } else if (is_wanted && !entry.is_directory()) {
         links.add(path);
+      } else if (pattern.is_unusable && pattern.is_unusable(path) && entry.is_regular_file()) {
+        unusable.add(path);
       }
     }
   } catch (const fs::filesystem_error& error) {
-    throw DataError(fmt::format("cannot look through `{}`: {}", from_.string(), error.code().message()),
-                    fmt::format("look at the permissions of `{}`", printable(error.path1().string())));
+    throw DataError(fmt::format("cannot look through `{}`: {}", printable(last), error.code().message()),
+                    fmt::format("look at its permissions: ls -ld {}", shell_quoted(printable(last))));
   }
   links.tell(note_, from_.string(), "links and special files");
+  unusable.tell(note_, from_.string(), pattern.unusable);
 }
 
 void Source::find_in_archive(const TreePattern& pattern, const Found& found) const {
   const uint64_t archive_bytes = fs::file_size(from_);
   ArchiveFile archive(from_);
   PassedOver links;
+  PassedOver unusable;
   PassedOver unsafe;
   while (archive.next()) {
-    report(archive.position_bytes(), 2 * archive_bytes);  // it is read twice
+    report(archive.position_bytes(), archive_bytes, 1 + reads_);
     const ArchiveMember& member = archive.member();
-    if (!pattern.root_bytes(member.path)) continue;
+    if (!pattern.root_bytes(member.path)) {
+      if (member.is_regular && pattern.is_unusable && pattern.is_unusable(member.path)) unusable.add(member.path);
+      continue;
+    }
     if (!member.is_safe) {
       unsafe.add(member.path);
     } else if (member.is_regular) {
@@ -195,7 +210,9 @@ void Source::find_in_archive(const TreePattern& pattern, const Found& found) con
       links.add(member.path);
     }
   }
+  ++passes_done_;
   links.tell(note_, from_.string(), "links and special files");
+  unusable.tell(note_, from_.string(), pattern.unusable);
   unsafe.tell(note_, from_.string(), "names that are absolute, lead out of the archive or are too long");
 }
 
@@ -279,17 +296,18 @@ void Source::read_directory(const SourceTree& tree, const std::function<void(siz
   }
   uint64_t earlier_bytes = 0;
   for (size_t i = 0; i < tree.files.size(); ++i) {
-    DiskFile file(path_of(tree.files[i]), [&](uint64_t bytes) { report(earlier_bytes + bytes, total_bytes); });
+    DiskFile file(path_of(tree.files[i]), [&](uint64_t bytes) { report(earlier_bytes + bytes, total_bytes, reads_); });
     visit(i, file);
     earlier_bytes += file.done_bytes();
   }
-  report(total_bytes, total_bytes);
+  report(total_bytes, total_bytes, reads_);
+  ++passes_done_;
 }
 
 void Source::read_archive(const SourceTree& tree, const std::function<void(size_t, ByteStream&)>& visit) const {
   const uint64_t archive_bytes = fs::file_size(from_);
   ArchiveFile archive(from_);
-  const auto report_position = [&] { report(archive_bytes + archive.position_bytes(), 2 * archive_bytes); };
+  const auto report_position = [&] { report(archive.position_bytes(), archive_bytes, 1 + reads_); };
   size_t visited = 0;
   while (visited < tree.files.size() && archive.next()) {
     report_position();
@@ -304,7 +322,8 @@ void Source::read_archive(const SourceTree& tree, const std::function<void(size_
   if (visited < tree.files.size()) {
     throw DataError(fmt::format("`{}` changed while it was read", from_.string()), "start the import again");
   }
-  report(2 * archive_bytes, 2 * archive_bytes);
+  report(archive_bytes, archive_bytes, 1 + reads_);
+  ++passes_done_;
 }
 
 }  // namespace lra::tasks

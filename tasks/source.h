@@ -28,6 +28,11 @@ struct TreePattern {
   std::function<std::optional<size_t>(std::string_view path)> root_bytes;
 
   std::vector<std::string> required = {};  // names below the root without which a tree does not count
+
+  /// Of files that belong to no tree: whether they look as if they should, so that the user is told ("files that are
+  /// neither PNG nor JPEG"). May be empty.
+  std::function<bool(std::string_view path)> is_unusable = {};
+  const char* unusable = "";
 };
 
 /// A pattern for a tree of exactly these files, in one directory.
@@ -44,8 +49,9 @@ struct SourceTree {
 /// Looks at files only when asked to; keeps no file open between calls.
 class Source {
  public:
-  /// `note` is told in a sentence what was passed over. Throws: DataError when there is no such path.
-  explicit Source(std::filesystem::path from, NoteFn note = {}, ProgressFn progress = {});
+  /// `note` is told in a sentence what was passed over; `progress` covers find() and `reads` calls of read().
+  /// Throws: DataError when there is no such path.
+  explicit Source(std::filesystem::path from, NoteFn note = {}, ProgressFn progress = {}, int reads = 1);
 
   /// Whether --from is a file that is no archive.
   bool is_single_file() const { return kind_ == Kind::kFile; }
@@ -69,13 +75,15 @@ class Source {
   void read_directory(const SourceTree& tree, const std::function<void(size_t, ByteStream&)>& visit) const;
   void read_archive(const SourceTree& tree, const std::function<void(size_t, ByteStream&)>& visit) const;
   std::string shown_path(const std::string& path) const;
-  void report(uint64_t done_bytes, uint64_t total_bytes) const;
+  void report(uint64_t done_bytes, uint64_t bytes, int passes) const;
 
   enum class Kind { kDirectory, kArchive, kFile };
 
   std::filesystem::path from_;
   NoteFn note_;
   ProgressFn progress_;
+  int reads_ = 1;
+  mutable int passes_done_ = 0;  // for `progress`
   Kind kind_ = Kind::kFile;
 };
 

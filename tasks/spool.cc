@@ -54,6 +54,17 @@ void Spool::flush() {
   buffer_.clear();
 }
 
+void Spool::renumber(const std::function<std::optional<Place>(uint64_t)>& place) {
+  std::erase_if(entries_, [&](Entry& entry) {
+    const std::optional<Place> found = place(entry.key);
+    if (!found) return true;
+    LRA_CHECK(found->label >= 0 && found->label <= UINT8_MAX, "labels are one byte");
+    entry.key = found->key;
+    entry.label = static_cast<uint8_t>(found->label);
+    return false;
+  });
+}
+
 void Spool::for_each(const std::function<void(SplitName, std::span<const uint8_t>, int)>& example) {
   flush();
   std::sort(entries_.begin(), entries_.end(),

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -22,6 +23,14 @@ class Spool {
 
   /// Keys of a split are distinct. Throws: ResourceError.
   void add(SplitName split, uint64_t key, std::span<const uint8_t> bytes, int label);
+
+  struct Place {
+    uint64_t key = 0;
+    int label = 0;
+  };
+
+  /// Gives each example another key and label, or drops it: for what is known only when all have been added.
+  void renumber(const std::function<std::optional<Place>(uint64_t key)>& place);
 
   /// Calls `example` for all examples: split after split, in the order of keys. The bytes are valid during the call.
   void for_each(const std::function<void(SplitName split, std::span<const uint8_t> bytes, int label)>& example);

@@ -16,7 +16,7 @@ std::string Task::tsv_header() const {
                    fmt::format("lra data export {} --split test --format npy --output test.npy", facts().name));
 }
 
-std::string Task::tsv_row(const Split&, int64_t) const { return tsv_header(); }
+std::string Task::tsv_row(const Dataset&, const Split&, int64_t) const { return tsv_header(); }
 
 void Task::export_images(const Dataset&, SplitName split, const std::filesystem::path& directory,
                          const ProgressFn&) const {

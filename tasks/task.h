@@ -103,7 +103,7 @@ class Task {
   /// First line and further lines of the official text file, with their line ends.
   /// Throws: UsageError when the task has no such file, or cannot write an example into it.
   virtual std::string tsv_header() const;
-  virtual std::string tsv_row(const Split& split, int64_t example) const;
+  virtual std::string tsv_row(const Dataset& dataset, const Split& split, int64_t example) const;
 
   /// Writes one image per example of a split into `directory`. Throws: UsageError when the examples are no images.
   virtual void export_images(const Dataset& dataset, SplitName split, const std::filesystem::path& directory,

@@ -191,7 +191,7 @@ void run_export(const DataFlags& flags) {
   LazyProgress progress(fmt::format("export {} {}", flags.task, flags.split), "examples");
   std::vector<std::string> written = {flags.output};
   if (flags.format == "tsv") {
-    tasks::export_tsv(task, dataset.split(split), flags.output, progress.reporter());
+    tasks::export_tsv(task, dataset, split, flags.output, progress.reporter());
   } else if (flags.format == "npy") {
     tasks::export_npy(dataset, split, flags.output, progress.reporter());
     written.push_back(tasks::labels_path(flags.output).string());

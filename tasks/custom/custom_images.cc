@@ -2,12 +2,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
-#include <set>
 
 #include "engine/errors.h"
 #include "tasks/class_names.h"
 #include "tasks/custom/image_paths.h"
+#include "tasks/custom/told.h"
 #include "tasks/dataset.h"
 #include "tasks/dataset_writer.h"
 #include "tasks/grayscale.h"
@@ -66,21 +67,33 @@ struct Layout {
 
 Layout layout_of(const Source& source, const SourceTree& tree) {
   Layout layout;
-  std::set<std::optional<SplitName>> splits;
+  std::map<std::optional<SplitName>, size_t> splits;  // with a file of each
   for (size_t i = 0; i < tree.files.size(); ++i) {
     const custom::ImagePath path = custom::parse_image_path(tree.files[i]).value();
-    splits.insert(path.split);
+    splits.emplace(path.split, i);
     if (const std::string fault = layout.classes.add(path.label); !fault.empty()) {
       throw DataError(fmt::format("`{}`: {}", source.shown(tree, i), fault), "rename the folder, it is the label");
     }
   }
   layout.classes.finish();
-  layout.has_splits = !splits.contains(std::nullopt);
+  const std::vector<std::string>& names = layout.classes.names();
+  const auto without_split = splits.find(std::nullopt);
+  layout.has_splits = without_split == splits.end();
   layout.has_validation = splits.contains(SplitName::kValidation);
-  if (layout.classes.names().size() < 2) {
-    throw DataError(fmt::format("`{}` has images of {} label; a task needs two or more", source.shown(tree, 0),
-                                layout.classes.names().size()),
-                    "put the images of each label into a folder of its name");
+  if (!layout.has_splits && splits.size() > 1) {
+    throw DataError(fmt::format("`{}` is in no folder of a split, `{}` is", source.shown(tree, without_split->second),
+                                source.shown(tree, splits.rbegin()->second)),
+                    "give all images a split (train/LABEL/, validation/LABEL/, test/LABEL/) or none, or move that one "
+                    "away");
+  }
+  if (std::all_of(names.begin(), names.end(), [](const auto& name) { return custom::split_of_folder(name); })) {
+    throw DataError(fmt::format("`{}` is in a folder of a split, but in none of a label", source.shown(tree, 0)),
+                    "put the images of each label into a folder of its name: train/LABEL/, test/LABEL/");
+  }
+  if (names.size() < 2) {
+    throw DataError(
+        fmt::format("`{}` has images of {} label; a task needs two or more", source.shown(tree, 0), names.size()),
+        "put the images of each label into a folder of its name");
   }
   return layout;
 }
@@ -114,9 +127,10 @@ class CustomImages : public Task {
     const std::string source_name = set.text("source_name", name_of(options.from));
     refuse_existing_dataset(data_dir, facts_.name, options.force);
     const Source source(options.from, options.note, progress);
+    Spool spool(data_dir);
     const SourceTree tree = source.find(custom::image_pattern());
     const Layout layout = layout_of(source, tree);
-    Spool spool(data_dir);
+    std::vector<int64_t> train_examples(layout.classes.names().size());
     GrayImage first;
     std::string first_name;
     source.read(tree, [&](size_t file, ByteStream& bytes) {
@@ -127,13 +141,15 @@ class CustomImages : public Task {
         first_name = name;
       }
       if (image.height != first.height || image.width != first.width) {
-        throw DataError(fmt::format("`{}` has {} x {} pixels, `{}` has {} x {}", name, image.height, image.width,
-                                    first_name, first.height, first.width),
-                        "all images must have the same height and width; bring them to one size first");
+        throw DataError(fmt::format("`{}` has {} x {} pixels, `{}` has {} x {}", name, image.width, image.height,
+                                    first_name, first.width, first.height),
+                        "all images must have the same width and height; bring them to one size first");
       }
       const custom::ImagePath path = custom::parse_image_path(tree.files[file]).value();
-      spool.add(split_of(layout, tree, file, static_cast<uint64_t>(seed)), file, image.pixels,
-                layout.classes.label_of(path.label));
+      const SplitName split = split_of(layout, tree, file, static_cast<uint64_t>(seed));
+      const int label = layout.classes.label_of(path.label);
+      spool.add(split, file, image.pixels, label);
+      if (split == SplitName::kTrain) ++train_examples[static_cast<size_t>(label)];
     });
 
     Manifest manifest = new_manifest(facts_, "import");
@@ -148,6 +164,7 @@ class CustomImages : public Task {
     DatasetWriter writer(data_dir, std::move(manifest), options.force);
     spool.write_to(writer);
     require_examples(writer.manifest(), options.from);
+    custom::tell_classes(options.note, layout.classes.names(), train_examples);
     if (options.note && !layout.has_validation) {
       options.note(layout.has_splits
                        ? "no folder validation: of each ten training images one is for validation (task.split_seed)"

@@ -6,9 +6,11 @@
 #include "engine/errors.h"
 #include "tasks/class_names.h"
 #include "tasks/custom/labelled_lines.h"
+#include "tasks/custom/told.h"
 #include "tasks/dataset.h"
 #include "tasks/dataset_writer.h"
 #include "tasks/encoding.h"
+#include "tasks/labelled_row.h"
 #include "tasks/linear_probe.h"
 #include "tasks/majority.h"
 #include "tasks/new_manifest.h"
@@ -96,7 +98,8 @@ class CustomText : public Task {
     // A character takes up to four bytes.
     const int64_t max_bytes = has_characters ? std::min(kMaxNominalLength, 4 * max_length) : max_length;
     refuse_existing_dataset(data_dir, facts_.name, options.force);
-    const Source source(options.from, options.note, progress);
+    constexpr int kReads = 2;
+    const Source source(options.from, options.note, progress, kReads);
     const Files files = find_files(source);
     const Splits splits(files, static_cast<uint64_t>(seed));
     Survey survey = look_through(source, files, splits, max_bytes);
@@ -118,28 +121,44 @@ class CustomText : public Task {
     DatasetWriter writer(data_dir, std::move(manifest), options.force);
     std::vector<uint16_t> tokens;
     size_t longest = 1;
+    int64_t cut_texts = 0;
+    std::vector<int64_t> train_examples(survey.classes.names().size());
     source.read(files.tree, [&](size_t file, ByteStream& bytes) {
       HashedStream hashed(bytes);
       uint64_t index = 0;
       custom::read_labelled_lines(hashed, source.shown(files.tree, file), max_bytes,
-                                  [&](std::string_view label, std::string_view text, const TsvReader&) {
+                                  [&](std::string_view label_name, std::string_view text, const TsvReader& rows) {
                                     const SplitName split = splits.of(file, index++);
-                                    encoding.encode(text, max_length, tokens);
+                                    const int label = survey.classes.label_of(label_name);
+                                    const bool is_whole = encoding.encode(text, max_length, tokens);
+                                    cut_texts += is_whole && rows.field_bytes(1) == text.size() ? 0 : 1;
                                     longest = std::max(longest, tokens.size());
                                     writer.add_sequence(split, tokens);
-                                    writer.add_label(split, survey.classes.label_of(label));
+                                    writer.add_label(split, label);
+                                    if (split == SplitName::kTrain) ++train_examples[static_cast<size_t>(label)];
                                   });
       writer.manifest().source.file_sha256[files.tree.files[file]] = hashed.sha256();
     });
     require_examples(writer.manifest(), options.from);
     writer.manifest().nominal_length = static_cast<int64_t>(longest);
+    writer.manifest().source.counts["cut_texts"] = cut_texts;
+    custom::tell_classes(options.note, survey.classes.names(), train_examples);
     tell(options.note, survey, files);
+    if (options.note && cut_texts > 0)
+      options.note(fmt::format("{} texts are longer than {} {} and cut there (task.max_length)", cut_texts, max_length,
+                               has_characters ? "characters" : "bytes"));
     writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
     if (dataset.train().size() == 0 || dataset.test().size() == 0) return {};
     return {majority_baseline(dataset), token_histogram_baseline(dataset, "bag_of_tokens")};
+  }
+
+  std::string tsv_header() const override { return ""; }
+
+  std::string tsv_row(const Dataset& dataset, const Split& split, int64_t example) const override {
+    return labelled_row(dataset, split, example);
   }
 
  private:

@@ -2,22 +2,28 @@
 
 #include <algorithm>
 #include <cctype>
+#include <initializer_list>
 #include <string>
 
 namespace lra::tasks::custom {
 namespace {
 
-bool is_image_name(std::string_view name) {
-  std::string lower(name);
+std::string lower(std::string_view text) {
+  std::string lower(text);
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
-  return lower.ends_with(".png") || lower.ends_with(".jpg") || lower.ends_with(".jpeg");
+  return lower;
 }
 
-std::optional<SplitName> split_of(std::string_view folder) {
-  if (folder == "train") return SplitName::kTrain;
-  if (folder == "validation" || folder == "val") return SplitName::kValidation;
-  if (folder == "test") return SplitName::kTest;
-  return std::nullopt;
+bool ends_with_one_of(std::string_view name, std::initializer_list<std::string_view> endings) {
+  const std::string small = lower(name);
+  return std::any_of(endings.begin(), endings.end(), [&](std::string_view ending) { return small.ends_with(ending); });
+}
+
+bool is_image_name(std::string_view name) { return ends_with_one_of(name, {".png", ".jpg", ".jpeg"}); }
+
+bool is_other_image_name(std::string_view name) {
+  return ends_with_one_of(name, {".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".jxl", ".jp2", ".ppm",
+                                 ".pgm", ".pnm", ".tga", ".svg"});
 }
 
 /// Where the last component of `path` begins.
@@ -25,9 +31,18 @@ size_t last_begin(std::string_view path) { return path.rfind('/') + 1; }  // npo
 
 }  // namespace
 
+std::optional<SplitName> split_of_folder(std::string_view folder) {
+  const std::string name = lower(folder);
+  if (name == "train") return SplitName::kTrain;
+  if (name == "validation" || name == "valid" || name == "val") return SplitName::kValidation;
+  if (name == "test") return SplitName::kTest;
+  return std::nullopt;
+}
+
 std::optional<ImagePath> parse_image_path(std::string_view path) {
   const size_t name = last_begin(path);
-  if (name < 2 || !is_image_name(path.substr(name)) || path[name] == '.') return std::nullopt;
+  if (path.starts_with('.') || path.find("/.") != std::string_view::npos) return std::nullopt;  // hidden
+  if (name < 2 || !is_image_name(path.substr(name))) return std::nullopt;
   const std::string_view folders = path.substr(0, name - 1);
   const size_t label = last_begin(folders);
   if (label == folders.size()) return std::nullopt;
@@ -35,7 +50,7 @@ std::optional<ImagePath> parse_image_path(std::string_view path) {
   if (label >= 2) {
     const std::string_view above = folders.substr(0, label - 1);
     const size_t split = last_begin(above);
-    parsed.split = split_of(above.substr(split));
+    parsed.split = split_of_folder(above.substr(split));
     if (parsed.split) parsed.root_bytes = split;
   }
   return parsed;
@@ -46,7 +61,9 @@ TreePattern image_pattern() {
           .root_bytes = [](std::string_view path) -> std::optional<size_t> {
             const std::optional<ImagePath> parsed = parse_image_path(path);
             return parsed ? std::optional(parsed->root_bytes) : std::nullopt;
-          }};
+          },
+          .is_unusable = [](std::string_view path) { return is_other_image_name(path); },
+          .unusable = "images that are neither PNG nor JPEG"};
 }
 
 }  // namespace lra::tasks::custom

@@ -35,16 +35,17 @@ class Image : public Task {
   const TaskFacts& facts() const override { return facts_; }
 
   void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
-    const Parameters set("an import of image", options.parameters, {"grayscale"});
+    const Parameters set("an import of image", options.parameters, {"grayscale", "source_name"});
     const std::string grayscale = set.choice("grayscale", grayscale_choices());
+    const std::string source_name = set.text("source_name", "CIFAR-10");
     refuse_existing_dataset(data_dir, facts_.name, options.force);
     const Source source(options.from, options.note, progress);
-    const SourceTree tree = source.find(image::cifar_pattern());
     Manifest manifest = new_manifest(facts_, "import");
-    manifest.parameters["grayscale"] = grayscale;
+    manifest.parameters = {{"grayscale", grayscale}, {"source_name", source_name}};
     manifest.class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
     DatasetWriter writer(data_dir, std::move(manifest), options.force);
     Spool spool(data_dir);
+    const SourceTree tree = source.find(image::cifar_pattern());
     source.read(tree, [&](size_t file, ByteStream& bytes) {
       const image::BatchPlace place = image::batch_place(tree.files[file]);
       uint64_t key = place.batch << 32;

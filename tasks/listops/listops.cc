@@ -86,10 +86,10 @@ class ListOps : public Task {
     std::vector<std::string> names;
     for (const SplitName name : kSplitNames) names.emplace_back(listops::official_file(name));
     const Source source(options.from, options.note, progress);
-    const SourceTree tree = source.find(files_pattern("the official files of ListOps", names));
     Manifest manifest = new_manifest(facts_, "import");
     manifest.nominal_length = max_length;
     DatasetWriter writer(data_dir, std::move(manifest), options.force);
+    const SourceTree tree = source.find(files_pattern("the official files of ListOps", names));
     source.read(tree, [&](size_t file, ByteStream& bytes) {
       HashedStream hashed(bytes);
       const auto split = std::find(names.begin(), names.end(), tree.files[file]) - names.begin();
@@ -101,10 +101,8 @@ class ListOps : public Task {
                                   });
       writer.manifest().source.file_sha256[tree.files[file]] = hashed.sha256();
     });
-    if (writer.manifest().examples.total() == 0) {
-      throw DataError(fmt::format("the files in `{}` hold no examples", options.from.string()),
-                      "unpack the archive again");
-    }
+    require_examples(writer.manifest(), options.from);
+    note_unusual_sizes(facts_, writer.manifest(), options.note);
     writer.finish();
   }
 
@@ -132,7 +130,7 @@ class ListOps : public Task {
 
   std::string tsv_header() const override { return fmt::format("{}\r\n", listops::kOfficialHeader); }
 
-  std::string tsv_row(const Split& split, int64_t example) const override {
+  std::string tsv_row(const Dataset&, const Split& split, int64_t example) const override {
     const std::span<const uint8_t> tokens = split.tokens(example);
     listops::Evaluator evaluator;
     if (!evaluator.evaluate(tokens)) {  // the text is made from the nesting, which has to be right

@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <numeric>
+#include <exception>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <tuple>
 
@@ -50,8 +51,136 @@ std::optional<size_t> part_in_set(std::string_view path) {
 struct Listing {
   uint64_t batch = 0;
   size_t line = 0;  // 0: nowhere
-  size_t file = 0;  // of the metadata
+  size_t file = 0;  // of the metadata, in the tree
   int label = 0;
+};
+
+bool is_image(std::string_view path) { return path.starts_with(kImages) && path.ends_with(".png"); }
+
+/// One reading of a set. Metadata and images come in any order: an archive has its own.
+class SetReader {
+ public:
+  SetReader(const Source& source, const SourceTree& tree, int size, Difficulty difficulty, Spool& spool)
+      : source_(source),
+        tree_(tree),
+        size_(size),
+        difficulty_(difficulty),
+        spool_(spool),
+        listings_(tree.files.size()) {}
+
+  OfficialSet read() {
+    source_.read(tree_, [&](size_t file, ByteStream& bytes) {
+      if (batch_number(tree_.files[file])) {
+        read_metadata(file, bytes);
+      } else if (is_image(tree_.files[file])) {
+        read_image(file, bytes);
+      }
+    });
+    if (listed_.empty()) {
+      throw DataError(fmt::format("no metadata in `{}` list any image", printable(tree_.root + std::string(kMetadata))),
+                      kIncomplete);
+    }
+    for (const auto& [file, error] : damaged_) {
+      if (listings_[file].line > 0) std::rethrow_exception(error);
+    }
+    number_images();
+    return std::move(set_);
+  }
+
+ private:
+  static constexpr const char* kIncomplete = "look whether the download is complete, or unpack it again";
+  static constexpr size_t kMaxDamaged = 1000;  // kept until the metadata tell whether they matter
+
+  void read_metadata(size_t file, ByteStream& bytes) {
+    HashedStream hashed(bytes);
+    const std::string name = source_.shown(tree_, file);
+    const std::string text = read_all(hashed, name, kMaxMetadataBytes);
+    parse_metadata(std::as_bytes(std::span(text)), name, [&](const ImageRow& row) { add(row, file, name); });
+    set_.file_sha256[tree_.files[file]] = hashed.sha256();
+  }
+
+  void add(const ImageRow& row, size_t metadata, const std::string& name) {
+    if (tree_.root.empty() && row.contour_length) refuse_other_difficulty(row, name);
+    const auto found = std::lower_bound(tree_.files.begin(), tree_.files.end(), row.path);
+    if (found == tree_.files.end() || *found != row.path) {
+      throw DataError(
+          fmt::format("there is no `{}`; line {} of `{}` lists it", printable(tree_.root + row.path), row.line, name),
+          kIncomplete);
+    }
+    const auto image = static_cast<size_t>(found - tree_.files.begin());
+    Listing& listing = listings_[image];
+    if (listing.line > 0) {
+      throw DataError(fmt::format("`{}` is listed twice: in line {} of `{}` and in line {} of `{}`", row.path,
+                                  listing.line, source_.shown(tree_, listing.file), row.line, name),
+                      "unpack the download again");
+    }
+    listing = {*batch_number(tree_.files[metadata]), row.line, metadata, row.label};
+    listed_.push_back(image);
+  }
+
+  /// Without the folders that name a set, only this tells easy images from hard ones.
+  void refuse_other_difficulty(const ImageRow& row, const std::string& name) const {
+    for (const Difficulty other : {Difficulty::kEasy, Difficulty::kIntermediate, Difficulty::kHard}) {
+      if (other == difficulty_ || default_parameters(size_, other).contour_length != *row.contour_length) continue;
+      throw DataError(
+          fmt::format("line {} of `{}` has contours of {} pieces: these are the images of `{}`, not of `{}`", row.line,
+                      name, *row.contour_length, official_folder(other), official_folder(difficulty_)),
+          "import the task of this difficulty, or give --from the other folder");
+    }
+  }
+
+  void read_image(size_t file, ByteStream& stream) {
+    const std::string name = source_.shown(tree_, file);
+    try {
+      const std::string bytes = read_all(stream, name, kMaxImageBytes);
+      if (bytes.empty()) {
+        empty_.push_back(file);
+        return;
+      }
+      const PngImage image = decode_png(std::as_bytes(std::span(bytes)), PngColor::kGray, name, kMaxImageSide);
+      if (image.height != size_ || image.width != size_) {
+        throw DataError(
+            fmt::format("`{}` is {} x {} pixels, expected {} x {}", name, image.width, image.height, size_, size_),
+            "give --from the set of this size, or import another task");
+      }
+      spool_.add(SplitName::kTrain, file, image.pixels, 0);
+    } catch (const DataError&) {
+      if (listings_[file].line > 0 || damaged_.size() == kMaxDamaged) throw;
+      damaged_.emplace(file, std::current_exception());
+    }
+  }
+
+  /// By batch, then by line, once all are known.
+  void number_images() {
+    std::sort(listed_.begin(), listed_.end(), [&](size_t a, size_t b) {
+      return std::tie(listings_[a].batch, listings_[a].line, a) < std::tie(listings_[b].batch, listings_[b].line, b);
+    });
+    std::vector<uint64_t> rank(tree_.files.size());
+    for (size_t i = 0; i < listed_.size(); ++i) rank[listed_[i]] = i;
+    spool_.renumber([&](uint64_t file) -> std::optional<Spool::Place> {
+      if (listings_[file].line == 0) return std::nullopt;
+      return Spool::Place{rank[file], listings_[file].label};
+    });
+    std::sort(empty_.begin(), empty_.end());
+    for (const size_t file : empty_) {
+      if (listings_[file].line > 0) set_.empty_images.push_back(tree_.files[file]);
+    }
+    for (size_t file = 0; file < tree_.files.size(); ++file) {
+      if (is_image(tree_.files[file]) && listings_[file].line == 0) set_.unlisted_images.push_back(tree_.files[file]);
+    }
+    set_.images = static_cast<int64_t>(listed_.size() - set_.empty_images.size());
+  }
+
+  const Source& source_;
+  const SourceTree& tree_;
+  int size_;
+  Difficulty difficulty_;
+  Spool& spool_;
+  std::vector<Listing> listings_;  // by file of the tree: no metadata can make it larger
+  std::vector<size_t> listed_;
+  std::vector<size_t> empty_;
+  std::map<size_t, std::exception_ptr> damaged_;
+  OfficialSet set_;
 };
 
 }  // namespace
@@ -85,70 +214,9 @@ TreePattern official_pattern(int size, Difficulty difficulty) {
   return pattern;
 }
 
-OfficialImages read_metadata(const Source& source, const SourceTree& tree) {
-  SourceTree metadata{tree.root, {}};
-  for (const std::string& file : tree.files) {
-    if (batch_number(file)) metadata.files.push_back(file);
-  }
-  OfficialImages images;
-  std::vector<Listing> listings(tree.files.size());  // by file: no metadata can make it larger
-  std::vector<size_t> listed;
-  source.read(metadata, [&](size_t file, ByteStream& bytes) {
-    HashedStream hashed(bytes);
-    const std::string name = source.shown(metadata, file);
-    const std::string text = read_all(hashed, name, kMaxMetadataBytes);
-    parse_metadata(std::as_bytes(std::span(text)), name, [&](const ImageRow& row) {
-      const auto found = std::lower_bound(tree.files.begin(), tree.files.end(), row.path);
-      if (found == tree.files.end() || *found != row.path) {
-        throw DataError(
-            fmt::format("there is no `{}`; line {} of `{}` lists it", printable(tree.root + row.path), row.line, name),
-            "look whether the download is complete, or unpack it again");
-      }
-      const auto image = static_cast<size_t>(found - tree.files.begin());
-      Listing& listing = listings[image];
-      if (listing.line > 0) {
-        throw DataError(fmt::format("`{}` is listed twice: in line {} of `{}` and in line {} of `{}`", row.path,
-                                    listing.line, source.shown(metadata, listing.file), row.line, name),
-                        "unpack the download again");
-      }
-      listing = {*batch_number(metadata.files[file]), row.line, file, row.label};
-      listed.push_back(image);
-    });
-    images.file_sha256[metadata.files[file]] = hashed.sha256();
-  });
-  if (listed.empty()) {
-    throw DataError(fmt::format("no metadata in `{}` list any image", printable(tree.root + std::string(kMetadata))),
-                    "look whether the download is complete, or unpack it again");
-  }
-  std::sort(listed.begin(), listed.end(), [&](size_t a, size_t b) {
-    return std::tie(listings[a].batch, listings[a].line, a) < std::tie(listings[b].batch, listings[b].line, b);
-  });
-  for (const size_t image : listed) {
-    images.paths.push_back(tree.files[image]);
-    images.labels.push_back(static_cast<uint8_t>(listings[image].label));
-  }
-  return images;
-}
-
-void read_images(const Source& source, const SourceTree& tree, const OfficialImages& images, int size,
-                 const PixelsFn& visit) {
-  std::vector<size_t> order(images.paths.size());
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return images.paths[a] < images.paths[b]; });
-  SourceTree sorted{tree.root, {}};
-  for (const size_t image : order) sorted.files.push_back(images.paths[image]);
-  source.read(sorted, [&](size_t file, ByteStream& stream) {
-    const std::string name = source.shown(sorted, file);
-    const std::string bytes = read_all(stream, name, kMaxImageBytes);
-    if (bytes.empty()) return visit(order[file], {});
-    const PngImage image = decode_png(std::as_bytes(std::span(bytes)), PngColor::kGray, name, kMaxImageSide);
-    if (image.height != size || image.width != size) {
-      throw DataError(
-          fmt::format("`{}` is {} x {} pixels, expected {} x {}", name, image.width, image.height, size, size),
-          "give --from the set of this size, or import another task");
-    }
-    visit(order[file], image.pixels);
-  });
+OfficialSet read_official_set(const Source& source, const SourceTree& tree, int size, Difficulty difficulty,
+                              Spool& spool) {
+  return SetReader(source, tree, size, difficulty, spool).read();
 }
 
 }  // namespace lra::tasks::pathfinder

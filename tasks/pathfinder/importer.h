@@ -2,14 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "tasks/pathfinder/parameters.h"
 #include "tasks/source.h"
+#include "tasks/spool.h"
 
 namespace lra::tasks::pathfinder {
 
@@ -19,23 +18,20 @@ const char* official_folder(Difficulty difficulty);
 /// Images and metadata of one set, wherever it is nested, or a set by itself.
 TreePattern official_pattern(int size, Difficulty difficulty);
 
-/// What the metadata list, in the order of batches (by number) and lines.
-struct OfficialImages {
-  std::vector<std::string> paths;  // below the root of the set
-  std::vector<uint8_t> labels;
+/// What a set has besides its images. Paths are below the root of the set, sorted.
+struct OfficialSet {
+  int64_t images = 0;                              // that are not empty
+  std::vector<std::string> empty_images;           // listed files without a byte
+  std::vector<std::string> unlisted_images;        // PNG files that no metadata list
   std::map<std::string, std::string> file_sha256;  // of the metadata
 };
 
-/// Reads the metadata of `tree`. Throws: DataError for metadata that are missing or malformed, and for an image that is
-/// listed twice, or listed and missing, naming the line that lists it.
-OfficialImages read_metadata(const Source& source, const SourceTree& tree);
-
-/// Called with the number of an image in OfficialImages and its pixels, row by row; none for an empty file.
-using PixelsFn = std::function<void(size_t image, std::span<const uint8_t> pixels)>;
-
-/// Visits each image once, in the order of the source. Throws: DataError for an image that is damaged or not `size`
-/// pixels a side.
-void read_images(const Source& source, const SourceTree& tree, const OfficialImages& images, int size,
-                 const PixelsFn& visit);
+/// Reads `tree`, each file once, in the order of the source: the pixels of every listed image go to `spool`, as those
+/// of the train split, in the order of batches (by number) and lines.
+/// Throws: DataError for metadata that are missing or malformed; for an image that is listed twice, or listed and
+/// missing, naming the line that lists it; for a listed image that is damaged or not `size` pixels a side; for a set
+/// without the folders that name it whose metadata are those of another difficulty. ResourceError.
+OfficialSet read_official_set(const Source& source, const SourceTree& tree, int size, Difficulty difficulty,
+                              Spool& spool);
 
 }  // namespace lra::tasks::pathfinder

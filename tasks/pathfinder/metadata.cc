@@ -16,6 +16,7 @@ namespace {
 constexpr size_t kFolderColumn = 0;
 constexpr size_t kFileColumn = 1;
 constexpr size_t kLabelColumn = 3;
+constexpr size_t kContourLengthColumn = 5;
 constexpr size_t kLeastColumns = 4;
 constexpr size_t kMaxPathBytes = 1024;
 constexpr size_t kMaxShownBytes = 40;
@@ -23,6 +24,13 @@ constexpr size_t kMaxShownBytes = 40;
 [[noreturn]] void fail(const std::string& name, size_t line, size_t column, const std::string& what) {
   throw DataError(fmt::format("`{}`, line {}, column {}: {}", name, line, column, what),
                   "a line is `FOLDER FILE NUMBER LABEL …`, for example `imgs/0 sample_17.png 17 1 1.0 14 4 2 0.5 1 1`");
+}
+
+std::optional<int64_t> whole_number(std::string_view text) {
+  int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  const bool is_number = error == std::errc() && end == text.data() + text.size();
+  return is_number ? std::optional(number) : std::nullopt;
 }
 
 /// One row from its columns; `positions` are those of messages, counted from 1.
@@ -49,6 +57,7 @@ ImageRow row_of(std::span<const std::string_view> columns, std::span<const size_
         "a file name such as sample_17.png");
   check(kLabelColumn, columns[kLabelColumn] == "0" || columns[kLabelColumn] == "1", "the label 0 or 1");
   row.label = columns[kLabelColumn] == "1" ? 1 : 0;
+  if (columns.size() > kContourLengthColumn) row.contour_length = whole_number(columns[kContourLengthColumn]);
   return row;
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,7 +17,8 @@ namespace lra::tasks::pathfinder {
 struct ImageRow {
   std::string path;  // relative: "imgs/0/sample_17.png"
   int label = 0;
-  size_t line = 0;  // counted from 1, for messages
+  size_t line = 0;                             // counted from 1, for messages
+  std::optional<int64_t> contour_length = {};  // nothing where the column is missing or no number
 };
 
 /// Calls `row` for each row of a file of either kind: text despite its name, one line an image with columns separated

@@ -119,10 +119,10 @@ int64_t first_image(const SplitSizes& sizes, SplitName split) {
                                            : sizes.train + sizes.validation;
 }
 
-std::string empty_images_text(const std::vector<std::string>& paths) {
+std::string left_out_text(const char* what, const std::vector<std::string>& paths) {
   constexpr size_t kMaxNamed = 5;
   const auto end = paths.begin() + static_cast<std::ptrdiff_t>(std::min(kMaxNamed, paths.size()));
-  return fmt::format("{} images are empty files and left out: {}{}", paths.size(), fmt::join(paths.begin(), end, ", "),
+  return fmt::format("{} images {}: {}{}", paths.size(), what, fmt::join(paths.begin(), end, ", "),
                      paths.size() > kMaxNamed ? ", …" : "");
 }
 
@@ -177,35 +177,27 @@ class Pathfinder : public Task {
     const int64_t seed = set.integer("split_seed", kDefaultSplitSeed, 0, INT64_MAX);
     refuse_existing_dataset(data_dir, facts_.name, options.force);
     const Source source(options.from, options.note, progress);
-    const SourceTree tree = source.find(pathfinder::official_pattern(parameters_.size, difficulty_));
-    const Source unmeasured(options.from, {}, [&](uint64_t, uint64_t) {
-      if (progress) progress(0, 0);  // the metadata are not what takes time, but an archive has to be read for them
-    });
-    const pathfinder::OfficialImages images = pathfinder::read_metadata(unmeasured, tree);
     Manifest manifest = new_manifest(facts_, "import");
     manifest.parameters["split_seed"] = seed;
-    manifest.source.file_sha256 = images.file_sha256;
     DatasetWriter writer(data_dir, std::move(manifest), options.force);
     Spool spool(data_dir);
-    std::vector<std::string> empty;
-    pathfinder::read_images(source, tree, images, parameters_.size, [&](size_t image, std::span<const uint8_t> pixels) {
-      if (pixels.empty()) {
-        empty.push_back(images.paths[image]);
-      } else {
-        spool.add(SplitName::kTrain, image, pixels, images.labels[image]);  // which split is dealt below
-      }
-    });
-    std::sort(empty.begin(), empty.end());
-    if (!empty.empty() && options.note) options.note(empty_images_text(empty));
-    const auto splits =
-        dealt_splits(static_cast<uint64_t>(seed), static_cast<int64_t>(images.paths.size() - empty.size()));
+    const SourceTree tree = source.find(pathfinder::official_pattern(parameters_.size, difficulty_));
+    const pathfinder::OfficialSet official =
+        pathfinder::read_official_set(source, tree, parameters_.size, difficulty_, spool);
+    if (options.note && !official.empty_images.empty())
+      options.note(left_out_text("are empty files and left out", official.empty_images));
+    if (options.note && !official.unlisted_images.empty())
+      options.note(left_out_text("are in no metadata and left out", official.unlisted_images));
+    const std::vector<SplitName> splits = dealt_splits(static_cast<uint64_t>(seed), official.images);
     auto split = splits.begin();
     spool.for_each([&](SplitName, std::span<const uint8_t> pixels, int label) {
       writer.add_sequence(*split, pixels);
       writer.add_label(*split, label);
       ++split;
     });
-    writer.manifest().source.counts = {{"empty_images", static_cast<int64_t>(empty.size())}};
+    writer.manifest().source.file_sha256 = official.file_sha256;
+    writer.manifest().source.counts = {{"empty_images", static_cast<int64_t>(official.empty_images.size())},
+                                       {"unlisted_images", static_cast<int64_t>(official.unlisted_images.size())}};
     note_unusual_sizes(facts_, writer.manifest(), options.note);
     require_examples(writer.manifest(), options.from);
     writer.finish();

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
+
 #include "engine/errors.h"
 #include "tasks/tsv.h"
 
@@ -28,11 +30,13 @@ void read_pairs(ByteStream& bytes, const std::string& path, int64_t max_bytes,
                  TsvReader::LastColumn::kEndsAtTab,
                  "a row is: label, id1, id2, text1, text2, with tabs between them; unpack the archive again");
   while (rows.next()) {
-    const std::string_view label = rows.field(kLabel);
-    if (label != "0.0" && label != "1.0") {
-      rows.fail(kLabel, 0, fmt::format("expected the label 0.0 or 1.0, found `{}`", printable(label)));
+    const std::string_view text = rows.field(kLabel);
+    double label = -1;  // written as a number of any form: "1.0", "1"
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), label);
+    if (error != std::errc() || end != text.data() + text.size() || (label != 0 && label != 1)) {
+      rows.fail(kLabel, 0, fmt::format("expected the label 0.0 or 1.0, found `{}`", printable(text)));
     }
-    pair({label == "1.0" ? 1 : 0, rows.field(kFirst), rows.field(kSecond)});
+    pair({label == 1 ? 1 : 0, rows.field(kFirst), rows.field(kSecond)});
   }
 }
 

@@ -45,12 +45,12 @@ class Retrieval : public Task {
     std::vector<std::string> names;
     for (const SplitName split : kSplitNames) names.emplace_back(retrieval::official_file(split));
     const Source source(options.from, options.note, progress);
-    const SourceTree tree = source.find(files_pattern("the official files of Retrieval", names));
     Manifest manifest = new_manifest(facts_, "import");
     manifest.token_type = TokenType::kUint16;
     manifest.nominal_length = max_length;
     manifest.parameters = {{"max_length", max_length}, {"source_name", source_name}};
     DatasetWriter writer(data_dir, std::move(manifest), options.force);
+    const SourceTree tree = source.find(files_pattern("the official files of Retrieval", names));
     const TextEncoding encoding = TextEncoding::of_bytes();
     std::vector<uint16_t> tokens;
     source.read(tree, [&](size_t file, ByteStream& bytes) {
@@ -85,7 +85,7 @@ class Retrieval : public Task {
 
   /// The ids of the documents are not kept: the example's number stands for both. Lines end with CR LF, since a
   /// document may end with CR.
-  std::string tsv_row(const Split& split, int64_t example) const override {
+  std::string tsv_row(const Dataset&, const Split& split, int64_t example) const override {
     return fmt::format("{}\t{}\t{}\t{}\t{}\r\n", split.label(example) == 1 ? "1.0" : "0.0", example, example,
                        decode_bytes(split.tokens16(example, 0)), decode_bytes(split.tokens16(example, 1)));
   }

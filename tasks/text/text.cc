@@ -7,6 +7,7 @@
 #include "tasks/dataset.h"
 #include "tasks/dataset_writer.h"
 #include "tasks/encoding.h"
+#include "tasks/labelled_row.h"
 #include "tasks/linear_probe.h"
 #include "tasks/majority.h"
 #include "tasks/new_manifest.h"
@@ -68,14 +69,15 @@ class Text : public Task {
   const TaskFacts& facts() const override { return facts_; }
 
   void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
-    const Parameters set("an import of text", options.parameters, {"encoding", "max_length"});
+    const Parameters set("an import of text", options.parameters, {"encoding", "max_length", "source_name"});
     const std::string encoding_name = set.choice("encoding", encoding_choices());
     const int64_t max_length = set.integer("max_length", kMaxNominalLength, 1, kMaxNominalLength);
     const bool has_characters = encoding_name == "characters";
+    const std::string source_name = set.text("source_name", "IMDb");
     refuse_existing_dataset(data_dir, facts_.name, options.force);
     const Source source(options.from, options.note, progress);
-    const SourceTree tree = source.find(text::review_pattern());
     Spool spool(data_dir);
+    const SourceTree tree = source.find(text::review_pattern());
     ReadReviews reviews{.spool = spool};
     reviews.read(source, tree, has_characters);
 
@@ -85,7 +87,7 @@ class Text : public Task {
     manifest.vocabulary = encoding.vocabulary();
     manifest.class_names = {"neg", "pos"};
     manifest.token_type = TokenType::kUint16;
-    manifest.parameters["encoding"] = encoding_name;
+    manifest.parameters = {{"encoding", encoding_name}, {"source_name", source_name}};
     if (max_length < kMaxNominalLength) {
       manifest.parameters["max_length"] = max_length;
       manifest.nominal_length = std::min(max_length, facts_.nominal_length);
@@ -109,6 +111,12 @@ class Text : public Task {
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
     if (dataset.train().size() == 0 || dataset.test().size() == 0) return {};
     return {majority_baseline(dataset), token_histogram_baseline(dataset, "bag_of_bytes")};
+  }
+
+  std::string tsv_header() const override { return ""; }
+
+  std::string tsv_row(const Dataset& dataset, const Split& split, int64_t example) const override {
+    return labelled_row(dataset, split, example);
   }
 
  private:

@@ -53,7 +53,7 @@ class TailTask : public tasks::Task {
   void import(const tasks::ImportOptions&, const std::filesystem::path&, const tasks::ProgressFn&) const override {}
   std::vector<tasks::ShortcutBaseline> shortcut_baselines(const tasks::Dataset&) const override { return {}; }
   std::string tsv_header() const override { return ""; }
-  std::string tsv_row(const tasks::Split&, int64_t) const override { return ""; }
+  std::string tsv_row(const tasks::Dataset&, const tasks::Split&, int64_t) const override { return ""; }
 
  private:
   tasks::TaskFacts facts_;

@@ -16,6 +16,7 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using testing::flip_byte;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using testing::read_bytes;
 using testing::TemporaryDirectory;
 using testing::thrown_by;
@@ -136,6 +137,22 @@ TEST_F(DatasetTest, VerifyNamesTheFileWithAnAlteredByte) {
   EXPECT_THAT(error.what(), HasSubstr("train.tokens.npy"));
   EXPECT_THAT(error.what(), HasSubstr("altered or damaged"));
   EXPECT_THAT(error.hint(), HasSubstr("lra data generate toy --data " + directory_.path().string() + " --force"));
+}
+
+TEST_F(DatasetTest, ADamagedImportIsImportedAgainNotGenerated) {
+  const TemporaryDirectory data;
+  Manifest manifest = toy_manifest();
+  manifest.task = "listops";
+  manifest.source.kind = "import";
+  {
+    DatasetWriter writer(data.path(), manifest, false);
+    writer.finish();
+  }
+  write_bytes(data / "listops/test.labels.npy", "");
+  const auto error = thrown_by<DataError>([&] { Dataset::open(data.path(), "listops"); });
+  EXPECT_THAT(error.hint(),
+              HasSubstr("lra data import listops --from PATH --data " + data.path().string() + " --force"));
+  EXPECT_THAT(error.hint(), Not(HasSubstr("generate")));
 }
 
 TEST_F(DatasetTest, EveryAlteredByteOfEveryFileIsNoticed) {

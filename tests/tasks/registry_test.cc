@@ -65,7 +65,7 @@ TEST(RegistryTest, TaskWithoutGeneratorOrImagesSaysWhatToTypeInstead) {
   EXPECT_THAT(thrown_by<UsageError>([&] { task.generate({}, "d", {}); }).hint(), HasSubstr("lra data import text"));
   EXPECT_THAT(thrown_by<UsageError>([&] { task.export_images({}, SplitName::kTest, "d", {}); }).what(),
               HasSubstr("no images"));
-  EXPECT_THAT(thrown_by<UsageError>([&] { task.tsv_row({}, 0); }).what(), HasSubstr("no text format"));
+  EXPECT_THAT(thrown_by<UsageError>([&] { task.tsv_row({}, {}, 0); }).what(), HasSubstr("no text format"));
 }
 
 TEST(RegistryDeathTest, AliasFindsItsTaskAndTakesNoOthersName) {

@@ -73,5 +73,18 @@ TEST(SpoolTest, NothingHasANameInTheDirectory) {
   EXPECT_TRUE(std::filesystem::is_empty(directory.path()));
 }
 
+TEST(SpoolTest, KeysAndLabelsMayComeLast) {
+  const TemporaryDirectory directory;
+  Spool spool(directory.path());
+  for (uint8_t i = 0; i < 4; ++i) spool.add(SplitName::kTrain, i, std::span(&i, 1), 0);
+  spool.renumber([](uint64_t key) -> std::optional<Spool::Place> {
+    if (key == 2) return std::nullopt;
+    return Spool::Place{10 - key, static_cast<int>(key) + 5};
+  });
+  std::vector<std::pair<uint8_t, int>> seen;
+  spool.for_each([&](SplitName, std::span<const uint8_t> bytes, int label) { seen.emplace_back(bytes[0], label); });
+  EXPECT_EQ(seen, (std::vector<std::pair<uint8_t, int>>{{3, 8}, {1, 6}, {0, 5}}));
+}
+
 }  // namespace
 }  // namespace lra::tasks

@@ -63,7 +63,7 @@ TEST(CustomImagesTest, FoldersAreSplitsAndLabels) {
   EXPECT_THAT(dataset.train().tokens(0), ElementsAre(3, 200, 200, 200, 200, 200)) << "cat/z.png is first by name";
   EXPECT_EQ(dataset.train().tokens(1)[0], 2);
   EXPECT_EQ(dataset.train().label(2), 1);
-  EXPECT_TRUE(imported.notes.empty());
+  EXPECT_THAT(imported.notes, ElementsAre("2 classes: cat, dog"));
   testing::write_archive_of(directory / "pets.zip", directory / "f");
   const Dataset streamed = import_images(directory / "pets.zip", directory / "s", {{"task.source_name", "f"}}).dataset;
   EXPECT_EQ(read_bytes(streamed.directory() / kManifestFile), read_bytes(dataset.directory() / kManifestFile));
@@ -77,7 +77,7 @@ TEST(CustomImagesTest, WithoutSplitsTheSeedDecides) {
   const Imported imported = import_images(directory / "f", directory / "d");
   EXPECT_EQ(imported.dataset.manifest().examples, (SplitSizes{.train = 80, .validation = 10, .test = 10}));
   EXPECT_EQ(imported.dataset.num_classes(), 4);
-  EXPECT_THAT(imported.notes, ElementsAre(HasSubstr("of each ten images one")));
+  EXPECT_THAT(imported.notes, ElementsAre("4 classes: 0, 1, 2, 3", HasSubstr("of each ten images one")));
 }
 
 TEST(CustomImagesTest, ColoursBecomeGrayAsAskedFor) {
@@ -103,8 +103,48 @@ TEST(CustomImagesTest, AnImageOfAnotherSizeIsNamed) {
   write_splits(directory / "f");
   write_png(directory / "f/train/dog/c.png", 1, 3, 2);
   EXPECT_THAT(thrown_by<DataError>([&] { import_images(directory / "f", directory / "d"); }).what(),
-              HasSubstr("train/dog/c.png` has 3 x 2 pixels"));
+              HasSubstr("train/dog/c.png` has 2 x 3 pixels"));
   EXPECT_FALSE(fs::exists(directory / "d/custom_images"));
+}
+
+TEST(CustomImagesTest, SplitsThatSomeImagesLackAreRefused) {
+  const TemporaryDirectory directory;
+  write_splits(directory / "f");
+  write_png(directory / "f/docs/logo.png", 1);
+  const auto stray = thrown_by<DataError>([&] { import_images(directory / "f", directory / "d"); });
+  EXPECT_THAT(stray.what(), HasSubstr("f/docs/logo.png` is in no folder of a split"));
+  EXPECT_THAT(stray.hint(), HasSubstr("train/LABEL/"));
+  write_png(directory / "g/train/1.png", 1);
+  write_png(directory / "g/test/2.png", 1);
+  EXPECT_THAT(thrown_by<DataError>([&] { import_images(directory / "g", directory / "d"); }).what(),
+              HasSubstr("g/test/2.png` is in a folder of a split, but in none of a label"));
+  EXPECT_FALSE(fs::exists(directory / "d/custom_images"));
+}
+
+TEST(CustomImagesTest, WhatIsPassedOverIsTold) {
+  const TemporaryDirectory directory;
+  write_splits(directory / "f");
+  write_png(directory / "f/train/.ipynb_checkpoints/a-checkpoint.png", 1);
+  write_png(directory / "f/.cache/cat/a.png", 1);
+  write_bytes(directory / "f/train/dog/photo.webp", "RIFF");
+  write_bytes(directory / "f/train/dog/scan.TIFF", "II*");
+  testing::write_archive_of(directory / "f.tar.gz", directory / "f");
+  for (const char* from : {"f", "f.tar.gz"}) {
+    const Imported imported = import_images(directory / from, directory / "d");
+    EXPECT_THAT(imported.dataset.manifest().class_names, ElementsAre("cat", "dog"));
+    EXPECT_THAT(imported.notes,
+                ElementsAre(HasSubstr("passed over 2 images that are neither PNG nor JPEG"), "2 classes: cat, dog"));
+  }
+}
+
+TEST(CustomImagesTest, FoldersOfSplitsHaveOtherNames) {
+  const TemporaryDirectory directory;
+  write_png(directory / "f/Train/cat/1.png", 1);
+  write_png(directory / "f/Train/dog/1.png", 1);
+  write_png(directory / "f/valid/cat/1.png", 1);
+  write_png(directory / "f/TEST/cat/1.png", 1);
+  EXPECT_EQ(import_images(directory / "f", directory / "d").dataset.manifest().examples,
+            (SplitSizes{.train = 2, .validation = 1, .test = 1}));
 }
 
 TEST(CustomImagesTest, DamagedImagesAndOddFoldersAreRefused) {

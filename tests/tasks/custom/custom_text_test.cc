@@ -7,6 +7,7 @@
 #include "engine/errors.h"
 #include "tasks/dataset.h"
 #include "tasks/encoding.h"
+#include "tasks/export.h"
 #include "tasks/registry.h"
 #include "tests/tasks/archive_builder.h"
 #include "tests/tasks/importing.h"
@@ -51,7 +52,10 @@ TEST(CustomTextTest, ThreeFilesAreThreeSplits) {
   EXPECT_EQ(dataset.manifest().source.counts.at("empty_texts"), 1);
   EXPECT_FALSE(dataset.manifest().parameters.contains("split_seed"));
   EXPECT_EQ(std::get<std::string>(dataset.manifest().parameters.at("source_name")), "f");
-  EXPECT_THAT(imported.notes, ElementsAre(HasSubstr("1 texts are empty")));
+  EXPECT_THAT(imported.notes,
+              ElementsAre("3 classes: eggs, ham, spam", "1 classes without an example to train on: eggs",
+                          "1 texts are empty and kept "
+                          "without tokens"));
   testing::write_archive_of(directory / "f.tar.gz", directory / "f");
   EXPECT_EQ(import_texts(directory / "f.tar.gz", directory / "s").dataset.manifest().dataset_sha256,
             dataset.manifest().dataset_sha256);
@@ -111,6 +115,41 @@ TEST(CustomTextTest, CharactersAreThoseOfTheTrainSplit) {
   EXPECT_THAT(dataset.test().tokens16(0), ElementsAre(1, 1, 2, 1, 3));
   EXPECT_EQ(dataset.manifest().nominal_length, 5);
   EXPECT_EQ(dataset.manifest().source.counts.at("invalid_utf8_bytes"), 1);
+}
+
+TEST(CustomTextTest, TextsThatAreCutAreCounted) {
+  const TemporaryDirectory directory;
+  fs::create_directory(directory / "f");
+  write_bytes(directory / "f/train.tsv", "a\t12345\nb\t1234\n");
+  write_bytes(directory / "f/test.tsv", "a\téééé\nb\tééééé\n");
+  const Imported bytes = import_texts(directory / "f", directory / "d", {{"task.max_length", "4"}});
+  EXPECT_EQ(bytes.dataset.manifest().source.counts.at("cut_texts"), 3);
+  EXPECT_THAT(bytes.notes, Contains("3 texts are longer than 4 bytes and cut there (task.max_length)"));
+  const Imported characters =
+      import_texts(directory / "f", directory / "d", {{"task.max_length", "4"}, {"task.encoding", "characters"}});
+  EXPECT_EQ(characters.dataset.manifest().source.counts.at("cut_texts"), 2);
+}
+
+TEST(CustomTextTest, ExportedLinesAreImportedAgain) {
+  const TemporaryDirectory directory;
+  fs::create_directory(directory / "f");
+  write_bytes(directory / "f/train.tsv", "spam\tbuy\tnow \r\r\nham\tcaf\xc3\xa9 <\xff\x01>\n");
+  write_bytes(directory / "f/validation.tsv", "ham\thi\n");
+  write_bytes(directory / "f/test.tsv", "ham\tcaf\xc3\xa9\n");
+  const auto export_all = [&](const Dataset& dataset) {
+    fs::create_directories(directory / "again");
+    for (const SplitName split : kSplitNames) {
+      export_tsv(task_named("custom_text"), dataset, split,
+                 directory / "again" / (std::string(split_text(split)) + ".tsv"), {});
+    }
+  };
+  const Dataset dataset = import_texts(directory / "f", directory / "d").dataset;
+  export_all(dataset);
+  EXPECT_EQ(import_texts(directory / "again", directory / "e").dataset.manifest().dataset_sha256,
+            dataset.manifest().dataset_sha256);
+  export_all(import_texts(directory / "f", directory / "d", {{"task.encoding", "characters"}, {"task.min_count", "1"}})
+                 .dataset);
+  EXPECT_EQ(read_bytes(directory / "again/train.tsv"), "spam\tbuy\tnow \r\r\nham\tcaf\xc3\xa9 <\xef\xbf\xbd\x01>\r\n");
 }
 
 TEST(CustomTextTest, WhatCannotBeMeantIsRefused) {

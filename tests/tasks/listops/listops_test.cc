@@ -48,7 +48,7 @@ std::string all_bytes(const Dataset& dataset) {
 /// Writes the three splits as official files into `directory`.
 void export_official(const Dataset& dataset, const fs::path& directory) {
   for (const SplitName name : kSplitNames) {
-    export_tsv(listops_task(), dataset.split(name), directory / listops::official_file(name), {});
+    export_tsv(listops_task(), dataset, name, directory / listops::official_file(name), {});
   }
 }
 
@@ -185,10 +185,24 @@ TEST(ListOpsTest, AnArchiveOfTheReleaseImportsToTheSameDataset) {
   std::vector<std::string> notes;
   const auto note = [&](const std::string& text) { notes.push_back(text); };
   listops_task().import({.from = directory / "lra_release.gz", .note = note}, directory / "b", {});
-  EXPECT_THAT(notes, ::testing::ElementsAre(HasSubstr("two copies")));
+  EXPECT_THAT(notes,
+              ::testing::ElementsAre(HasSubstr("two copies"), HasSubstr("the train split has 300 examples"),
+                                     HasSubstr("the validation split has 20"), HasSubstr("the test split has 31")));
   listops_task().import({.from = directory / "release"}, directory / "c", {});
   EXPECT_EQ(all_bytes(Dataset::open(directory / "b", "listops")), all_bytes(Dataset::open(directory / "c", "listops")));
   EXPECT_EQ(Dataset::open(directory / "b", "listops").manifest().dataset_sha256, generated.manifest().dataset_sha256);
+}
+
+TEST(ListOpsTest, AnImportWithoutTestExamplesIsRefused) {
+  const TemporaryDirectory directory;
+  for (const SplitName name : kSplitNames) {
+    const std::string rows = name == SplitName::kTest ? "" : "( ( ( [MAX 2 ) 9 ) ] )\t9\r\n";
+    write_bytes(directory / listops::official_file(name), "Source\tTarget\r\n" + rows);
+  }
+  EXPECT_THAT(
+      thrown_by<DataError>([&] { listops_task().import({.from = directory.path()}, directory / "d", {}); }).what(),
+      HasSubstr("no examples for the test split"));
+  EXPECT_FALSE(fs::exists(directory / "d/listops"));
 }
 
 TEST(ListOpsTest, BrokenImportLeavesTheEarlierDataset) {
@@ -235,7 +249,7 @@ TEST(ListOpsTest, ExportOfAnAlteredDatasetIsADataError) {
   bytes[128] = '\xc8';  // the first token
   write_bytes(tokens, bytes);
   const Dataset dataset = Dataset::open(directory.path(), "listops");
-  EXPECT_THROW(export_tsv(listops_task(), dataset.test(), directory / "x.tsv", {}), DataError);
+  EXPECT_THROW(export_tsv(listops_task(), dataset, SplitName::kTest, directory / "x.tsv", {}), DataError);
   EXPECT_FALSE(fs::exists(directory / "x.tsv"));
 }
 

@@ -270,6 +270,50 @@ TEST(PathfinderImportTest, LeavesOutEmptyImagesAndSaysSo) {
   EXPECT_THAT(notes, Contains("2 images are empty files and left out: imgs/0/sample_1.png, imgs/3/sample_0.png"));
 }
 
+TEST(PathfinderImportTest, LeavesOutImagesThatNoMetadataListAndSaysSo) {
+  const Archive archive;
+  archive.write(Archive::kSet, 20, 100);
+  const TemporaryDirectory data;
+  const std::string whole = archive.import(data).manifest().dataset_sha256;
+  const fs::path images = archive.path() / Archive::kSet / "imgs/1";
+  fs::copy(images / "sample_0.png", images / "sample_9.png");
+  write_bytes(images / "sample_8.png", "damaged, which does not matter");
+  write_bytes(images / "Thumbs.db", "no image");
+  std::vector<std::string> notes;
+  const Dataset dataset = archive.import(data, {}, [&](const std::string& line) { notes.push_back(line); });
+  EXPECT_EQ(dataset.manifest().dataset_sha256, whole);
+  EXPECT_EQ(dataset.manifest().source.counts.at("unlisted_images"), 2);
+  EXPECT_THAT(notes, Contains("2 images are in no metadata and left out: imgs/1/sample_8.png, imgs/1/sample_9.png"));
+}
+
+TEST(PathfinderImportTest, RefusesTheImagesOfAnotherDifficulty) {
+  const TemporaryDirectory data;
+  const TemporaryDirectory images;
+  const Dataset easy = generate(data.path());
+  easy32().export_images(easy, SplitName::kTrain, images / "set", {});
+  const auto error =
+      thrown_by<DataError>([&] { task_named("pathfinder32_hard").import({.from = images / "set"}, data.path(), {}); });
+  EXPECT_THAT(error.what(), HasSubstr("contours of 6 pieces: these are the images of `curv_baseline`"));
+  EXPECT_FALSE(fs::exists(data / "pathfinder32_hard"));
+}
+
+TEST(PathfinderImportTest, TheBarOfAnArchiveOnlyRises) {
+  const Archive archive;
+  archive.write(std::string("release/") + Archive::kSet, 40, 10);
+  const TemporaryDirectory packed;
+  testing::write_archive_of(packed / "lra_release.tar.gz", archive.path());
+  uint64_t last = 0;
+  uint64_t whole = 0;
+  easy32().import({.from = packed / "lra_release.tar.gz"}, packed.path(), [&](uint64_t done, uint64_t total) {
+    EXPECT_GE(done, last);
+    EXPECT_TRUE(whole == 0 || total == whole);
+    last = done;
+    whole = total;
+  });
+  EXPECT_EQ(last, whole);
+  EXPECT_EQ(whole, 2 * fs::file_size(packed / "lra_release.tar.gz")) << "it is read twice";
+}
+
 TEST(PathfinderImportTest, RefusesWhatIsMissingOrDamaged) {
   const Archive archive;
   archive.write(Archive::kSet, 8, 100);

@@ -68,6 +68,14 @@ TEST(RetrievalTest, RowsBecomePairsAndQuotesMeanNothing) {
   EXPECT_NO_THROW(dataset.verify({}));
 }
 
+TEST(RetrievalTest, LabelsAreNumbersInAnyForm) {
+  const TemporaryDirectory directory;
+  const std::string good = "1.0\t1\t2\ta\tb\n";
+  write_files(directory / "f", "1\t1\t2\ta\tb\n0\t1\t2\ta\tb\n1.00\t1\t2\ta\tb\n0e0\t1\t2\ta\tb\n", good, good);
+  const Dataset dataset = import_retrieval(directory / "f", directory / "d");
+  for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(dataset.train().label(i), 1 - i % 2) << i;
+}
+
 TEST(RetrievalTest, OnlyTheFirstBytesAreKept) {
   const TemporaryDirectory directory;
   const std::string row = "1.0\t1\t2\t" + std::string(5000, 'a') + "\t" + std::string(3999, 'b') + "\n";
@@ -100,7 +108,7 @@ TEST(RetrievalTest, ExportedTextImportsToTheSameExamples) {
   const Dataset first = import_retrieval(directory / "f", directory / "d");
   fs::create_directory(directory / "again");
   for (const SplitName split : kSplitNames) {
-    export_tsv(task_named("retrieval"), first.split(split), directory / "again" / retrieval::official_file(split), {});
+    export_tsv(task_named("retrieval"), first, split, directory / "again" / retrieval::official_file(split), {});
   }
   EXPECT_EQ(import_retrieval(directory / "again", directory / "e").manifest().dataset_sha256,
             first.manifest().dataset_sha256);
@@ -113,8 +121,8 @@ TEST(RetrievalTest, MalformedRowsAreRefusedWithLineAndColumn) {
     write_files(directory / "f", good + row, good, good);
     return std::string(thrown_by<DataError>([&] { import_retrieval(directory / "f", directory / "d"); }).what());
   };
-  EXPECT_THAT(error_with("1\t1\t2\ta\tb\n"), HasSubstr("line 2, column 1: expected the label 0.0 or 1.0, found `1`"));
-  EXPECT_THAT(error_with("1.00\t1\t2\ta\tb\n"), HasSubstr("found `1.00`"));
+  EXPECT_THAT(error_with("2\t1\t2\ta\tb\n"), HasSubstr("line 2, column 1: expected the label 0.0 or 1.0, found `2`"));
+  EXPECT_THAT(error_with("1.0x\t1\t2\ta\tb\n"), HasSubstr("found `1.0x`"));
   EXPECT_THAT(error_with("\"1.0\"\t1\t2\ta\tb\n"), HasSubstr("line 2, column 1"));
   EXPECT_THAT(error_with("nan\x1b\t1\t2\ta\tb\n"), HasSubstr("found `nan\\x1b`"));
   EXPECT_THAT(error_with("1.0\t1\t2\ta\n"),

@@ -5,6 +5,7 @@
 #include "engine/errors.h"
 #include "tasks/dataset.h"
 #include "tasks/encoding.h"
+#include "tasks/export.h"
 #include "tasks/registry.h"
 #include "tasks/summary.h"
 #include "tasks/text/reviews.h"
@@ -149,9 +150,19 @@ TEST(TextTest, PathsOfReviews) {
   }
 }
 
-TEST(TextTest, ThereIsNoTextFileToExport) {
-  EXPECT_THAT(thrown_by<UsageError>([] { return task_named("text").tsv_header(); }).what(),
-              HasSubstr("no text format"));
+TEST(TextTest, ExportedLinesAreReadAsTextsOfOnesOwn) {
+  const TemporaryDirectory directory;
+  write_reviews(directory / "from");
+  const Dataset dataset =
+      import_text(directory / "from", directory / "d", {{"task.source_name", "IMDb, by hand"}}).dataset;
+  EXPECT_EQ(std::get<std::string>(dataset.manifest().parameters.at("source_name")), "IMDb, by hand");
+  fs::create_directory(directory / "lines");
+  for (const SplitName split : {SplitName::kTrain, SplitName::kTest})
+    export_tsv(task_named("text"), dataset, split, directory / "lines" / (std::string(split_text(split)) + ".tsv"), {});
+  write_bytes(directory / "lines/validation.tsv", "");
+  EXPECT_EQ(read_bytes(directory / "lines/test.tsv"), "neg\tpoor\r\npos\t\r\n");
+  const Dataset again = import_task("custom_text", directory / "lines", directory / "d").dataset;
+  EXPECT_EQ(documents(again.train()), documents(dataset.train()));
 }
 
 TEST(TextTest, BagOfBytesFindsALetterThatTellsTheLabel) {
