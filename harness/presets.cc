@@ -228,6 +228,7 @@ ResolvedConfig resolve_config(const ConfigRequest& request) {
     config.train.init_from = request.init_from;
     config.train.init_sha256.clear();
   }
+  if (config.sequence_length == 0) config.sequence_length = request.data_length;
   derive(config);
   validate(config);
   for (std::string& remark : remarks(config)) resolved.notes.push_back(std::move(remark));

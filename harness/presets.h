@@ -24,6 +24,7 @@ struct ConfigRequest {
   std::optional<int64_t> sequence_length = {};
   std::optional<uint64_t> seed = {};
   std::filesystem::path init_from = {};  // a safetensors file or a run directory
+  int64_t data_length = 0;  // sequence_length where nothing else says it: of data that no preset knows; 0: not known
 };
 
 struct ResolvedConfig {

@@ -1,6 +1,7 @@
 // lra train: one run of one configuration, resumable, into its run directory.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -34,6 +35,16 @@ struct TrainFlags {
   std::string init_from;
 };
 
+/// Users' own data have a length, which no preset knows: that of an image, or of the longest text up to the length of
+/// the benchmark's. 0 for other tasks.
+int64_t length_of_own_data(const std::string& name, const std::filesystem::path& data_dir) {
+  if (name.empty()) return 0;
+  const tasks::TaskFacts& facts = tasks::task_named(name).facts();
+  if (facts.num_classes > 0) return 0;
+  const int64_t longest = tasks::Dataset::open(data_dir, facts.name).manifest().nominal_length;
+  return facts.image ? longest : std::min(longest, facts.nominal_length);
+}
+
 void check_task(const ResolvedConfig& resolved, const tasks::Dataset& dataset) {
   const int64_t longest = dataset.manifest().nominal_length;
   if (resolved.config.sequence_length < longest)
@@ -47,10 +58,12 @@ int run_train(const TrainFlags& flags) {
   }
   ConfigRequest request = flags.config.value();
   request.init_from = flags.init_from;
+  const std::filesystem::path data_dir = tasks::data_directory(flags.data);
+  request.data_length = length_of_own_data(request.task, data_dir);
   const ResolvedConfig resolved = resolve_config(request);
   tasks::task_named(resolved.config.task.name);  // a configuration file may name another
   check_attention(resolved.config);              // before the data are opened
-  const tasks::Dataset dataset = tasks::Dataset::open(tasks::data_directory(flags.data), resolved.config.task.name);
+  const tasks::Dataset dataset = tasks::Dataset::open(data_dir, resolved.config.task.name);
   check_task(resolved, dataset);
   const TrainOptions options = {.out = flags.out,
                                 .threads = flags.machine.thread_count(),

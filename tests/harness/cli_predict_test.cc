@@ -105,10 +105,13 @@ class PredictOwnDataTest : public ProgramTest {
     const Outcome made = run({"data", "import", "custom_text", "--from", "reviews.tsv", "--data", text("own"), "--set",
                               "task.encoding=" + encoding, "--set", "task.min_count=1"});
     ASSERT_EQ(made.exit_code, 0) << made.err;
-    const Outcome trained =
-        run({"train", "--task", "custom_text", "--attention", "softmax", "--preset", "tiny", "--length", "3", "--data",
-             text("own"), "--out", text("runs"), "--set", "train.steps=2", "--threads", "1"});
+    const Arguments train = {"train", "--task",     "custom_text", "--attention",   "softmax",   "--preset", "tiny",
+                             "--out", text("runs"), "--set",       "train.steps=2", "--threads", "1",        "--data"};
+    refuses(train + Arguments{text("none")}, 3,
+            {"no prepared dataset of `custom_text`", "lra data import custom_text"});
+    const Outcome trained = run(train + Arguments{text("own"), "--json"});
     ASSERT_EQ(trained.exit_code, 0) << trained.err;
+    EXPECT_EQ(trained.json()["sequence_length"], 3) << "the longest text of the data";
     const auto last = static_cast<int32_t>(largest_id);
     io::write_npy<int32_t>(path("x.npy"), std::vector<int64_t>{2, 3}, std::vector<int32_t>{1, last, 0, last, 1, 1});
     const Arguments predict = {"predict", run_directory().string(), "--input", "x.npy", "--output", "logits.npy"};
