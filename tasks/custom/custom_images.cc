@@ -7,8 +7,8 @@
 
 #include "engine/errors.h"
 #include "tasks/class_names.h"
+#include "tasks/custom/class_notes.h"
 #include "tasks/custom/image_paths.h"
-#include "tasks/custom/told.h"
 #include "tasks/dataset.h"
 #include "tasks/dataset_writer.h"
 #include "tasks/grayscale.h"

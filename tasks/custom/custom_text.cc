@@ -5,8 +5,8 @@
 
 #include "engine/errors.h"
 #include "tasks/class_names.h"
+#include "tasks/custom/class_notes.h"
 #include "tasks/custom/labelled_lines.h"
-#include "tasks/custom/told.h"
 #include "tasks/dataset.h"
 #include "tasks/dataset_writer.h"
 #include "tasks/encoding.h"

@@ -1,4 +1,4 @@
-// What the user should know of data of their own, which no published figure can be held against.
+// Notes on the classes of users' own data, which no published figure can be held against.
 #pragma once
 
 #include <cstdint>

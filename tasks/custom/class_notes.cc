@@ -1,4 +1,4 @@
-#include "tasks/custom/told.h"
+#include "tasks/custom/class_notes.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
