@@ -55,7 +55,8 @@ struct Listing {
   int label = 0;
 };
 
-bool is_image(std::string_view path) { return path.starts_with(kImages) && path.ends_with(".png"); }
+/// What looks like an image of the set; listed files are images whatever they are called.
+bool is_image_name(std::string_view path) { return path.starts_with(kImages) && path.ends_with(".png"); }
 
 /// One reading of a set. Metadata and images come in any order: an archive has its own.
 class SetReader {
@@ -72,7 +73,7 @@ class SetReader {
     source_.read(tree_, [&](size_t file, ByteStream& bytes) {
       if (batch_number(tree_.files[file])) {
         read_metadata(file, bytes);
-      } else if (is_image(tree_.files[file])) {
+      } else {
         read_image(file, bytes);
       }
     });
@@ -106,6 +107,10 @@ class SetReader {
       throw DataError(
           fmt::format("there is no `{}`; line {} of `{}` lists it", printable(tree_.root + row.path), row.line, name),
           kIncomplete);
+    }
+    if (batch_number(row.path)) {
+      throw DataError(fmt::format("`{}` is listed as an image in line {} of `{}`", row.path, row.line, name),
+                      "unpack the download again");
     }
     const auto image = static_cast<size_t>(found - tree_.files.begin());
     Listing& listing = listings_[image];
@@ -166,7 +171,8 @@ class SetReader {
       if (listings_[file].line > 0) set_.empty_images.push_back(tree_.files[file]);
     }
     for (size_t file = 0; file < tree_.files.size(); ++file) {
-      if (is_image(tree_.files[file]) && listings_[file].line == 0) set_.unlisted_images.push_back(tree_.files[file]);
+      const bool is_listed = listings_[file].line > 0;
+      if (!is_listed && is_image_name(tree_.files[file])) set_.unlisted_images.push_back(tree_.files[file]);
     }
     set_.images = static_cast<int64_t>(listed_.size() - set_.empty_images.size());
   }
