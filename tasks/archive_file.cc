@@ -27,14 +27,6 @@ constexpr uint64_t kUncheckedBytes = uint64_t{64} << 20;
 constexpr std::string_view kGzipMagic = "\x1f\x8b";
 constexpr size_t kTarMagicOffset = 257;
 
-std::string first_bytes(const std::filesystem::path& path) {
-  std::string bytes(512, '\0');
-  const io::FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  const ssize_t count = fd.valid() ? ::read(fd.get(), bytes.data(), bytes.size()) : 0;
-  bytes.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
-  return bytes;
-}
-
 bool is_safe_path(std::string_view path) {
   if (path.empty() || path.size() > kMaxPathBytes || path.front() == '/') return false;
   while (!path.empty()) {
@@ -46,6 +38,14 @@ bool is_safe_path(std::string_view path) {
 }
 
 }  // namespace
+
+std::string first_bytes(const std::filesystem::path& path) {
+  std::string bytes(512, '\0');
+  const io::FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const ssize_t count = fd.valid() ? ::read(fd.get(), bytes.data(), bytes.size()) : 0;
+  bytes.resize(static_cast<size_t>(std::max<ssize_t>(count, 0)));
+  return bytes;
+}
 
 bool is_archive(const std::filesystem::path& path) {
   using namespace std::string_view_literals;

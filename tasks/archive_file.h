@@ -15,6 +15,9 @@ struct archive;  // of libarchive, whose headers stay in archive_file.cc
 
 namespace lra::tasks {
 
+/// The first 512 bytes of a file, or as many as it has; none of one that cannot be read.
+std::string first_bytes(const std::filesystem::path& path);
+
 /// Whether a regular file begins as gzip, xz, bzip2, zstd, zip or tar files do. Its name does not matter.
 bool is_archive(const std::filesystem::path& path);
 

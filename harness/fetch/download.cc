@@ -15,6 +15,8 @@
 #include "harness/fetch/http.h"
 #include "harness/fetch/part_file.h"
 #include "reports/units.h"
+#include "tasks/archive_file.h"
+#include "tasks/byte_stream.h"
 
 namespace lra::harness {
 
@@ -70,12 +72,10 @@ class Download {
       problem_ = attempt.problem;
       if (attempt.next == Attempt::Next::give_up) return std::nullopt;
       if (attempt.next == Attempt::Next::verify) {
-        if (!wanted_.sha256 && wanted_.fault) {
-          if (const std::string fault = wanted_.fault(part_.path()); !fault.empty()) {
-            problem_ = fault;
-            drop_part();
-            return std::nullopt;
-          }
+        if (std::string fault = fault_of_part(); !fault.empty()) {
+          problem_ = std::move(fault);
+          drop_part();
+          return std::nullopt;
         }
         const std::string sha256 = io::sha256_file(part_.path(), events_.verifying);
         if (!wanted_.sha256 || *wanted_.sha256 == sha256) return publish(url, sha256);
@@ -211,6 +211,19 @@ class Download {
     }
     part_.append(bytes);
     events_.progress(part_.size_bytes(), total);
+  }
+
+  /// Empty when the part may be the file that is wanted, or its hash will tell.
+  std::string fault_of_part() const {
+    constexpr size_t kShownBytes = 40;
+    if (wanted_.sha256) return "";
+    if (wanted_.is_archive && !tasks::is_archive(part_.path())) {
+      return fmt::format("the {} that came are no archive, but begin with `{}`", bytes_text(part_.size_bytes()),
+                         tasks::printable(tasks::first_bytes(part_.path()).substr(0, kShownBytes)));
+    }
+    if (part_.size_bytes() >= wanted_.least_bytes) return "";
+    return fmt::format("only {} came, expected at least {}", bytes_text(part_.size_bytes()),
+                       bytes_text(wanted_.least_bytes));
   }
 
   Downloaded publish(const std::string& url, const std::string& sha256) {

@@ -19,8 +19,9 @@ struct Wanted {
   std::optional<std::string> sha256 = {};
   std::string advice = {};  // the hint of errors: what to type next
 
-  /// What is wrong with a whole file whose hash is not known; nothing when it may be the one that is wanted.
-  std::function<std::string(const std::filesystem::path& file)> fault = {};
+  // Where `sha256` is not known, what can be asked of the file instead: servers answer with a page, too.
+  bool is_archive = false;  // it begins as one (see tasks::is_archive)
+  uint64_t least_bytes = 0;
 };
 
 struct DownloadOptions {

@@ -4,15 +4,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "engine/errors.h"
 #include "engine/io/directory_lock.h"
 #include "engine/io/file.h"
 #include "harness/fetch/part_file.h"
 #include "reports/units.h"
-#include "tasks/archive_file.h"
-#include "tasks/byte_stream.h"
 #include "tasks/location.h"
 #include "tasks/registry.h"
 
@@ -150,31 +147,10 @@ class Fetch {
                         .size_bytes = options_.sha256.empty() ? file_.size_bytes : std::nullopt,
                         .sha256 = sha256_,
                         .advice = advice(),
-                        .fault = [this](const fs::path& file) { return fault_of(file); }};
+                        .is_archive = true,
+                        .least_bytes = options_.url.empty() ? file_.likely_bytes() / 2 : 0};  // rounded, not halved
     const Downloaded done = download(wanted, options_.download, events_);
     return {.bytes = done.bytes, .sha256 = done.sha256, .url = done.url};
-  }
-
-  /// Servers answer with a page, too, where they want a password or have no more to give today.
-  std::string fault_of(const fs::path& file) const {
-    constexpr uint64_t kShownBytes = 40;
-    const uint64_t bytes = fs::file_size(file);
-    if (!tasks::is_archive(file)) {
-      return fmt::format("the {} that came are no archive, but begin with `{}`", bytes_text(bytes),
-                         tasks::printable(first_bytes(file, kShownBytes)));
-    }
-    // Published sizes are rounded, not halved; at another address may be a part of the data.
-    if (options_.url.empty() && bytes < file_.likely_bytes() / 2)
-      return fmt::format("only {} came, of about {}", bytes_text(bytes), bytes_text(file_.likely_bytes()));
-    return "";
-  }
-
-  static std::string first_bytes(const fs::path& file, uint64_t count) {
-    std::string bytes(count, '\0');
-    std::ifstream stream(file, std::ios::binary);
-    stream.read(bytes.data(), static_cast<std::streamsize>(count));
-    bytes.resize(static_cast<size_t>(stream.gcount()));
-    return bytes;
   }
 
   /// What a person should know before the first byte.

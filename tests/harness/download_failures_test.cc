@@ -136,6 +136,31 @@ TEST_F(FailingDownloadTest, AWrongHashLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(part()));
 }
 
+TEST_F(FailingDownloadTest, WithoutAHashAFileMustBeAnArchiveAndLargeEnough) {
+  const std::string archive = "\x1f\x8b" + content_;
+  const HttpServer page([&](const Request& request) { return file_reply(request, "<html>\x1b[2J", kTag); });
+  const HttpServer server([&](const Request& request) { return file_reply(request, archive, kTag); });
+  Wanted file = wanted(page);
+  file.is_archive = true;
+  expect_failure(file, {"the 10 B that came are no archive, but begin with `<html>\\x1b[2J`", page.url()});
+  EXPECT_FALSE(std::filesystem::exists(part()));
+  file.urls = {page.url(), server.url()};
+  file.least_bytes = archive.size() + 1;
+  expect_failure(file, {"no archive", "only 293 KiB came, expected at least 293 KiB"});
+  file.least_bytes = archive.size();
+  get(file);
+  expect_complete(archive);
+}
+
+TEST_F(FailingDownloadTest, AHashIsEnough) {
+  const HttpServer server([&](const Request& request) { return file_reply(request, content_, kTag); });
+  Wanted file = wanted_as_published(server, content_);
+  file.is_archive = true;
+  file.least_bytes = 2 * content_.size();
+  get(file);
+  expect_complete(content_);
+}
+
 TEST_F(FailingDownloadTest, ADiskThatWouldBeFullIsSaidBeforeTheBody) {
   const HttpServer server([&](const Request&) { return Reply{.body = content_, .length = size_t{1} << 60}; });
   const auto error = thrown_by<ResourceError>([&] { get(wanted(server)); });
