@@ -88,7 +88,7 @@ class TrainingRun {
     try {
       loop(state, earlier_wall_s, diverged);
       return {finish(state, earlier_wall_s, diverged), directory_, interrupted_by()};
-    } catch (const RunError& failed) {  // of a kernel from a plug-in
+    } catch (const RunError& failed) {  // of a kernel from a plug-in, or of weights that do not fit
       throw RunError(fmt::format("[train] {}: {}", doing_, failed.what()),
                      checkpoint_step_ > 0
                          ? fmt::format("{}; the checkpoint of step {} stays in {}: go on with --resume", failed.hint(),
@@ -268,10 +268,10 @@ class TrainingRun {
   }
 
   void fill_accuracy(reports::ResultRecord& record, const RunState& state) {
+    doing_ = "test";
     const bool best = config_.train.selection == Selection::kBestValidation;
     if (best)
       load_weights(inputs_.best_checkpoint(), inputs_.config_hash, learner_->model().parameters(), learner_->weights());
-    doing_ = "test";
     const Tally test = evaluate_with_bar(*learner_, inputs_.test, "test");
     const reports::Interval interval = reports::wilson_interval(test.correct, test.examples);
     record.accuracy = {.train = state.last_window.accuracy(),
