@@ -32,7 +32,7 @@ const ConfigField* find_field(std::string_view key) {
   known.emplace_back("attention.<parameter of the mechanism>");
   std::string hint = suggest(key, known);
   if (key.starts_with("task."))
-    hint += "; what data are like is set when they are made: lra data import TASK --set " + key;
+    hint += "; what data are like is set when they are made: lra data import (or generate) TASK --set " + key;
   throw UsageError(fmt::format("[{}] is not a configuration key", key), hint);
 }
 

@@ -198,8 +198,7 @@ void list_model_form(FieldList& list) {
               "standard deviation of token embeddings at the start");
   list.choice("model.input", LRA_AT(model.input),
               "tokens: a vector for each id; real: pixels as numbers, (v / 255 - mean) / stddev, through a linear "
-              "layer, as the "
-              "code of S4 has it, with task.mask_zero_tokens=false",
+              "layer, as the code of S4 has it, with task.mask_zero_tokens=false",
               {.unsaid = {"tokens"}});
   list.choice("model.masked_rows", LRA_AT(model.masked_rows),
               "of tokens that task.mask_zero_tokens masks; drop: left out of every array, the same function for less "

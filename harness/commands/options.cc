@@ -41,8 +41,12 @@ void ConfigFlags::add_to(CLI::App& command) {
       ->type_name(kPresetType);
   command.add_option("--config", config_file, "JSON file of configuration keys, for example a run's config.json")
       ->type_name(kFileType);
-  length_option = command.add_option("--length", length, "sequence length n in tokens (default: the preset's)")
-                      ->type_name(kCountType);
+  length_option =
+      command
+          .add_option(
+              "--length", length,
+              "sequence length n in tokens (default: the preset's; of your own data, that of the longest example)")
+          ->type_name(kCountType);
   command.add_option("--set", request.assignments, "any key of `lra train --help-config`, repeatable")
       ->type_name(kKeyValueType)
       ->expected(1)

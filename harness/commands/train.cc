@@ -59,7 +59,7 @@ int run_train(const TrainFlags& flags) {
   ConfigRequest request = flags.config.value();
   request.init_from = flags.init_from;
   const std::filesystem::path data_dir = tasks::data_directory(flags.data);
-  request.data_length = length_of_own_data(request.task, data_dir);
+  if (!request.sequence_length) request.data_length = length_of_own_data(request.task, data_dir);
   const ResolvedConfig resolved = resolve_config(request);
   tasks::task_named(resolved.config.task.name);  // a configuration file may name another
   check_attention(resolved.config);              // before the data are opened

@@ -117,7 +117,8 @@ TEST(SetAssignment, RefusesAbsurdValuesByNameValueAndRange) {
 TEST(SetAssignment, RefusesUnknownKeysWithNearMatches) {
   EXPECT_THAT(assigning("train.batchsize=8"), ThrowsMessage<UsageError>(HasSubstr("[train.batchsize] is not a")));
   EXPECT_THAT(hint_of(assigning("train.batchsize=8")), HasSubstr("did you mean `train.batch_size`"));
-  EXPECT_THAT(hint_of(assigning("task.encoding=bytes")), HasSubstr("lra data import TASK --set task.encoding"));
+  EXPECT_THAT(hint_of(assigning("task.encoding=bytes")),
+              HasSubstr("lra data import (or generate) TASK --set task.encoding"));
   EXPECT_THAT(assigning("attention.a.b=1"), ThrowsMessage<UsageError>(HasSubstr("[attention.a.b]")));
   EXPECT_THAT(assigning("attention.=1"), ThrowsMessage<UsageError>(HasSubstr("[attention.]")));
   EXPECT_THAT(assigning("no equals sign"), ThrowsMessage<UsageError>(HasSubstr("key=value")));
