@@ -48,7 +48,8 @@ class TextEncoding {
 /// The text of ids of the encoding of bytes (none is 0).
 std::string decode_bytes(std::span<const uint16_t> tokens);
 
-/// The text of ids of either encoding, whose vocabulary it is; "<unk>" becomes U+FFFD.
+/// The text of ids of either encoding, whose vocabulary it is; "<unk>" becomes U+FFFD. Ids are not 0 and in the
+/// vocabulary.
 std::string decode_text(const std::vector<std::string>& vocabulary, std::span<const uint16_t> tokens);
 
 /// The parameter `task.encoding` of tasks with texts.

@@ -8,7 +8,8 @@
 
 namespace lra::tasks {
 
-/// Writes the official text format; importing it again gives the same examples. Throws: ResourceError.
+/// Writes the text file that the task is imported from (Text: lines that custom_text reads); importing it again gives
+/// the same examples, but for characters that the vocabulary lacks. Throws: as Task::tsv_row(); ResourceError.
 void export_tsv(const Task& task, const Dataset& dataset, SplitName name, const std::filesystem::path& output,
                 const ProgressFn& progress);
 

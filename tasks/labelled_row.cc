@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <span>
+
 #include "engine/errors.h"
 #include "tasks/encoding.h"
 
@@ -9,7 +12,14 @@ namespace lra::tasks {
 
 std::string labelled_row(const Dataset& dataset, const Split& split, int64_t example) {
   const Manifest& manifest = dataset.manifest();
-  const std::string text = decode_text(manifest.vocabulary, split.tokens16(example));
+  const std::span<const uint16_t> tokens = split.tokens16(example);
+  const auto is_character = [&](uint16_t token) { return token > 0 && token < manifest.vocabulary.size(); };
+  if (!std::all_of(tokens.begin(), tokens.end(), is_character)) {
+    throw DataError(
+        fmt::format("example {} of {} has tokens that are no characters", example, split_text(split.name())),
+        fmt::format("the dataset was altered or damaged; check it with `lra data verify {}`", manifest.task));
+  }
+  const std::string text = decode_text(manifest.vocabulary, tokens);
   if (text.find('\n') != std::string::npos) {
     throw UsageError(
         fmt::format("example {} of {} holds a line feed, which no line can", example, split_text(split.name())),

@@ -100,8 +100,9 @@ class Task {
   /// Predictors fitted on the train split and scored on the test split; empty when either split is empty.
   virtual std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const = 0;
 
-  /// First line and further lines of the official text file, with their line ends.
-  /// Throws: UsageError when the task has no such file, or cannot write an example into it.
+  /// First line and further lines of a text file that is imported again (see export.h), with their line ends.
+  /// Throws: UsageError when the task has no such file, or cannot write an example into it; DataError for an example
+  /// that was altered.
   virtual std::string tsv_header() const;
   virtual std::string tsv_row(const Dataset& dataset, const Split& split, int64_t example) const;
 

@@ -165,6 +165,25 @@ TEST(TextTest, ExportedLinesAreReadAsTextsOfOnesOwn) {
   EXPECT_EQ(documents(again.train()), documents(dataset.train()));
 }
 
+TEST(TextTest, WhatNoLineCanHoldIsNotExported) {
+  const TemporaryDirectory directory;
+  write_reviews(directory / "from");
+  write_review(directory / "from/aclImdb/test/neg/3_4.txt", "two\nlines");
+  const Dataset dataset = import_text(directory / "from", directory / "d").dataset;
+  const auto export_test = [&](const Dataset& from) {
+    export_tsv(task_named("text"), from, SplitName::kTest, directory / "test.tsv", {});
+  };
+  const auto error = thrown_by<UsageError>([&] { export_test(dataset); });
+  EXPECT_THAT(error.what(), HasSubstr("example 0 of test holds a line feed"));
+  EXPECT_THAT(error.hint(), HasSubstr("--format npy"));
+  const fs::path tokens = dataset.directory() / "test.tokens.npy";
+  std::string bytes = read_bytes(tokens);
+  write_bytes(tokens, bytes.replace(bytes.size() - 2, 2, "\x7f\x7f"));  // the last id
+  EXPECT_THAT(thrown_by<DataError>([&] { export_test(Dataset::open(directory / "d", "text")); }).what(),
+              HasSubstr("no characters"));
+  EXPECT_FALSE(fs::exists(directory / "test.tsv"));
+}
+
 TEST(TextTest, BagOfBytesFindsALetterThatTellsTheLabel) {
   const TemporaryDirectory directory;
   for (const char* split : {"train", "test"}) {
