@@ -1,24 +1,20 @@
 #include "harness/bandwidth.h"
 
 #include <algorithm>
-#include <chrono>
 #include <numeric>
 #include <vector>
 
 #include "engine/kernels/arrays.h"
 #include "engine/plan.h"
 #include "harness/proc_files.h"
+#include "harness/stopwatch.h"
 #include "reports/statistics.h"
 
 namespace lra::harness {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int64_t kArrays = 3;
 constexpr int64_t kChunkElements = 1 << 16;  // timed at once: short, so that the median knows no interruptions
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 }  // namespace
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <numeric>
 
@@ -15,6 +14,7 @@
 #include "harness/memory.h"
 #include "harness/progress.h"
 #include "harness/record_builder.h"
+#include "harness/stopwatch.h"
 #include "reports/statistics.h"
 #include "reports/units.h"
 #include "tasks/registry.h"
@@ -22,18 +22,12 @@
 namespace lra::harness {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-constexpr double kPeakBurst_s = 0.05;
-
 // Warm-up: until the medians of two neighbouring windows agree, but no longer than this.
 constexpr size_t kSettledWindow = 3;
 constexpr double kSettledTolerance = 0.05;
 constexpr int64_t kFewestWarmupSteps = 2;
 constexpr int64_t kMostWarmupSteps = 30;
 constexpr double kMostWarmup_s = 10.0;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::array<double, 2> median95(std::span<const double> samples) {
   const reports::Interval interval = reports::bootstrap_median_interval(samples);
@@ -146,7 +140,7 @@ bool Candidate::enough() const {
 }
 
 double Candidate::burst() {
-  peaks_.push_back(measure_peak_gflops(learner_->workers(), kPeakBurst_s));
+  peaks_.push_back(measure_peak_gflops(learner_->workers()));
   return peaks_.back();
 }
 

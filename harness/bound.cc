@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -15,19 +14,17 @@
 #include "engine/kernels/tile_products.h"
 #include "engine/kernels/vmath.h"
 #include "engine/onednn/matmul.h"
+#include "harness/stopwatch.h"
 #include "reports/statistics.h"
 
 namespace lra::harness {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using engine::Place;
 using engine::RowRole;
 using engine::Step;
 
 constexpr double kBurst_s = 0.05;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// Median seconds of one call of make_call(worker)() on each worker at once, averaged over the workers.
 template <class MakeCall>

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "engine/errors.h"
@@ -14,6 +13,7 @@
 #include "harness/initial_weights.h"
 #include "harness/memory.h"
 #include "harness/run_inputs.h"
+#include "harness/stopwatch.h"
 #include "reports/page.h"
 #include "reports/units.h"
 
@@ -21,13 +21,10 @@ namespace lra::harness {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 using nlohmann::ordered_json;
 
 constexpr double kEnough_s = 2;  // of steps, for an estimate
 constexpr int64_t kMostSteps = 6;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 int64_t tokens_of(const Examples& examples) {
   int64_t tokens = 0;

@@ -7,11 +7,11 @@
 
 #include "harness/progress.h"
 #include "harness/signals.h"
+#include "harness/stopwatch.h"
 
 namespace lra::harness {
 
 Tally evaluate_with_bar(Learner& learner, const Examples& examples, const std::string& label) {
-  using Clock = std::chrono::steady_clock;
   constexpr std::chrono::seconds kPatience{1};
   const Clock::time_point start = Clock::now();
   std::mutex mutex;  // the workers report from their own threads

@@ -13,16 +13,13 @@
 #include "engine/kernels/arrays.h"
 #include "engine/onednn/matmul.h"
 #include "harness/memory.h"
+#include "harness/stopwatch.h"
 #include "reports/units.h"
 
 namespace lra::harness {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr int64_t kChunkElements = 16384;  // of the flat arrays: what one worker updates at a time
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 std::vector<int64_t> rows_of(const Model& model, std::span<const int64_t> lengths) {
   std::set<int64_t> rows;

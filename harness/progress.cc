@@ -71,7 +71,7 @@ double share_of(const ProgressState& state) {
 }
 
 /// Something a bar may say. Where there is no room for all, those of the highest rank go first.
-struct Part {
+struct BarPart {
   std::string text;
   int rank = 0;
   bool shown = false;
@@ -81,13 +81,14 @@ struct Part {
 constexpr size_t kGap = 2;
 
 /// Chooses what fits in `width` columns, most important first, and returns the columns taken.
-size_t choose(std::vector<Part>& parts, size_t width) {
-  std::vector<Part*> by_rank;
-  for (Part& part : parts)
+size_t choose(std::vector<BarPart>& parts, size_t width) {
+  std::vector<BarPart*> by_rank;
+  for (BarPart& part : parts)
     if (!part.text.empty()) by_rank.push_back(&part);
-  std::stable_sort(by_rank.begin(), by_rank.end(), [](const Part* a, const Part* b) { return a->rank < b->rank; });
+  std::stable_sort(by_rank.begin(), by_rank.end(),
+                   [](const BarPart* a, const BarPart* b) { return a->rank < b->rank; });
   size_t used = 0;
-  for (Part* part : by_rank) {
+  for (BarPart* part : by_rank) {
     const size_t needed = reports::columns_of(part->text) + (used > 0 ? kGap : 0);
     part->shown = used + needed <= width;
     if (part->shown) used += needed;
@@ -122,7 +123,7 @@ bool is_quiet() { return quiet; }
 
 std::string format_bar(const ProgressState& state, int width) {
   const bool known = state.total > 0;
-  std::vector<Part> parts = {{state.label, 4}};
+  std::vector<BarPart> parts = {{state.label, 4}};
   if (known) parts.push_back({fmt::format("{:3.0f} %", 100 * share_of(state)), 0});
   parts.push_back({count_text(state), 3});
   parts.push_back({rate_text(state), 7});
@@ -225,7 +226,7 @@ void Progress::finish() {
 }
 
 void Progress::refresh_elapsed() {
-  state_.elapsed_s = std::chrono::duration<double>(Clock::now() - start_).count();
+  state_.elapsed_s = seconds_since(start_);
   state_.done_here = state_.done > initial_ ? state_.done - initial_ : 0;
 }
 

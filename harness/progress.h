@@ -1,10 +1,11 @@
 // Progress of long work on standard error: a redrawn bar on a terminal, plain lines elsewhere; never standard output.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "harness/stopwatch.h"
 
 namespace lra::harness {
 
@@ -62,8 +63,6 @@ class Progress {
  private:
   friend void log_line(std::string_view line);
   friend void print_result(std::string_view text);
-
-  using Clock = std::chrono::steady_clock;
 
   void draw();
   void erase();

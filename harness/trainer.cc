@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -16,6 +15,7 @@
 #include "harness/record_builder.h"
 #include "harness/run_inputs.h"
 #include "harness/signals.h"
+#include "harness/stopwatch.h"
 #include "reports/statistics.h"
 #include "reports/units.h"
 
@@ -23,13 +23,8 @@ namespace lra::harness {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
-
 constexpr int64_t kWarmupSteps = 5;  // left out of the speed
-constexpr double kPeakBurst_s = 0.05;
 constexpr const char* kLocked = "the run directory";
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// One run from its first (or next) step to its record.
 class TrainingRun {
@@ -81,7 +76,7 @@ class TrainingRun {
     }
     MetricsLog metrics(directory_ / "metrics.jsonl", state.metrics_bytes);
     metrics_ = &metrics;
-    peaks_.push_back(measure_peak_gflops(learner.workers(), kPeakBurst_s));
+    peaks_.push_back(measure_peak_gflops(learner.workers()));
     session_start_ = Clock::now();
     const double earlier_wall_s = state.wall_s;
     bool diverged = false;
@@ -237,7 +232,7 @@ class TrainingRun {
                       {"train/accuracy", state.last_window.accuracy()},
                       {"best_step", state.best.step}});
     state.since_evaluation = {};
-    peaks_.push_back(measure_peak_gflops(learner_->workers(), kPeakBurst_s));
+    peaks_.push_back(measure_peak_gflops(learner_->workers()));
     return true;
   }
 

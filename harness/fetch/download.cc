@@ -22,8 +22,6 @@ namespace lra::harness {
 
 namespace {
 
-std::string bytes_text(uint64_t bytes) { return reports::format_bytes(static_cast<int64_t>(bytes)); }
-
 /// What came of one request.
 struct Attempt {
   enum class Next { verify, retry, give_up } next = Next::retry;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/io/sha256.h"
+#include "reports/units.h"
 
 namespace lra::harness {
 
@@ -33,6 +34,9 @@ struct DownloadOptions {
 };
 
 inline constexpr uint64_t kFartherBytes = 1 << 20;
+
+/// A size as reports write it.
+inline std::string bytes_text(uint64_t bytes) { return reports::format_bytes(static_cast<int64_t>(bytes)); }
 
 struct DownloadEvents {
   std::function<void(uint64_t done, uint64_t total)> progress;  // total 0: unknown. `done` goes back where it restarts

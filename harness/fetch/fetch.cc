@@ -9,7 +9,6 @@
 #include "engine/io/directory_lock.h"
 #include "engine/io/file.h"
 #include "harness/fetch/part_file.h"
-#include "reports/units.h"
 #include "tasks/location.h"
 #include "tasks/registry.h"
 
@@ -21,8 +20,6 @@ namespace {
 using tasks::PublishedFile;
 
 constexpr uint64_t kMostRecordBytes = 4096;
-
-std::string bytes_text(uint64_t bytes) { return reports::format_bytes(static_cast<int64_t>(bytes)); }
 
 std::string fetch_command(const std::string& task, const fs::path& data_dir) {
   return fmt::format("lra data fetch {} --data {}", task, tasks::shell_quoted(data_dir));

@@ -14,11 +14,10 @@
 
 #include "engine/errors.h"
 #include "harness/environment.h"
+#include "harness/stopwatch.h"
 
 namespace lra::harness {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int kPollMs = 100;
 constexpr size_t kLongestValidator = 1024;
@@ -162,7 +161,7 @@ class Transfer {
 
   /// Fewer bytes than there should be since the window began; then a new window begins.
   bool has_stalled() {
-    const double elapsed_s = std::chrono::duration<double>(Clock::now() - window_start_).count();
+    const double elapsed_s = seconds_since(window_start_);
     if (elapsed_s < request_.timeout_s) return false;
     stalled_ = static_cast<double>(window_bytes_) < kLeastBytesPerS * elapsed_s;
     window_start_ = Clock::now();

@@ -38,8 +38,7 @@ void PartFile::read_origin() {
   std::error_code error;
   if (size_bytes_ == 0 || !fs::exists(origin_path_, error)) return;
   try {
-    using Json = nlohmann::json;
-    const Json json = io::parse_json<Json>(io::read_text_file(origin_path_, kMostOriginBytes));
+    const auto json = io::parse_json<nlohmann::json>(io::read_text_file(origin_path_, kMostOriginBytes));
     PartOrigin origin;
     origin.url = json.at("url").get<std::string>();
     origin.validator = json.at("validator").get<std::string>();
