@@ -13,7 +13,6 @@ namespace lra::io {
 namespace {
 
 constexpr size_t kDataAlignmentBytes = 64;
-constexpr size_t kLengthBytes = 8;
 
 void check_tensor(const SafetensorsTensor& tensor, std::set<std::string_view>& names) {
   if (tensor.name.empty() || tensor.name == "__metadata__") {
@@ -92,10 +91,12 @@ void write_safetensors(const std::filesystem::path& path, std::span<const Safete
     return element_bytes(a->type) > element_bytes(b->type);
   });
   std::string header = header_json(ordered, metadata);
-  const size_t unpadded = kLengthBytes + header.size();
-  header.resize((unpadded + kDataAlignmentBytes - 1) / kDataAlignmentBytes * kDataAlignmentBytes - kLengthBytes, ' ');
+  const size_t unpadded = kSafetensorsLengthBytes + header.size();
+  header.resize(
+      (unpadded + kDataAlignmentBytes - 1) / kDataAlignmentBytes * kDataAlignmentBytes - kSafetensorsLengthBytes, ' ');
   std::string length;
-  for (size_t i = 0; i < kLengthBytes; ++i) length += static_cast<char>((uint64_t{header.size()} >> (8 * i)) & 0xff);
+  for (size_t i = 0; i < kSafetensorsLengthBytes; ++i)
+    length += static_cast<char>((uint64_t{header.size()} >> (8 * i)) & 0xff);
   AtomicFile file(path);
   file.write(length);
   file.write(header);

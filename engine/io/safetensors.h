@@ -17,6 +17,8 @@
 
 namespace lra::io {
 
+inline constexpr size_t kSafetensorsLengthBytes = 8;  // of the header's length, with which a file begins
+
 enum class SafetensorsType { kF32, kF64, kI64, kU64, kU8 };
 
 /// Bytes of one element.

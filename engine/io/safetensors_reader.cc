@@ -16,7 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the cap of the reference implementation
-constexpr size_t kLengthBytes = 8;
 
 [[noreturn]] void fail(const std::string& file, const std::string& what) {
   throw DataError(fmt::format("`{}` is not a valid safetensors file: {}", file, what),
@@ -146,18 +145,19 @@ void check_tiling(std::vector<SafetensorsTensor>& tensors, std::span<const std::
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
   const std::string name = path.string();
   const std::span<const std::byte> bytes = file_.bytes();
-  if (bytes.size() < kLengthBytes) fail(name, fmt::format("it has {} bytes; the header alone has more", bytes.size()));
+  if (bytes.size() < kSafetensorsLengthBytes)
+    fail(name, fmt::format("it has {} bytes; the header alone has more", bytes.size()));
   uint64_t header_bytes = 0;
-  for (size_t i = 0; i < kLengthBytes; ++i) header_bytes |= std::to_integer<uint64_t>(bytes[i]) << (8 * i);
+  for (size_t i = 0; i < kSafetensorsLengthBytes; ++i) header_bytes |= std::to_integer<uint64_t>(bytes[i]) << (8 * i);
   if (header_bytes > kMaxHeaderBytes) {
     fail(name, fmt::format("its header claims {} bytes; the limit is {}", header_bytes, kMaxHeaderBytes));
   }
-  if (header_bytes > bytes.size() - kLengthBytes) {
+  if (header_bytes > bytes.size() - kSafetensorsLengthBytes) {
     fail(name, fmt::format("it is truncated: a header of {} bytes in a file of {}", header_bytes, bytes.size()));
   }
-  const json header = parse_header(file_.text().substr(kLengthBytes, header_bytes), name);
+  const json header = parse_header(file_.text().substr(kSafetensorsLengthBytes, header_bytes), name);
   if (!header.is_object()) fail(name, "its header is not a JSON object");
-  const std::span<const std::byte> data = bytes.subspan(kLengthBytes + header_bytes);
+  const std::span<const std::byte> data = bytes.subspan(kSafetensorsLengthBytes + header_bytes);
   for (const auto& [key, entry] : header.items()) {
     if (key == "__metadata__") {
       metadata_ = parse_metadata(entry, name);

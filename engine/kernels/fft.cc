@@ -22,18 +22,18 @@ std::vector<int64_t> factors_of(int64_t n) {
 }
 
 /// One complex number of each column.
-struct Lanes {
+struct ComplexLanes {
   float re[kFftColumns];
   float im[kFftColumns];
 };
 
-inline void load(const FftRows& x, int64_t row, Lanes& to) {
+inline void load(const FftRows& x, int64_t row, ComplexLanes& to) {
   std::copy_n(x.re + row * kFftColumns, kFftColumns, to.re);
   std::copy_n(x.im + row * kFftColumns, kFftColumns, to.im);
 }
 
 /// y = x (re + i im).
-inline void store_product(const FftRows& y, int64_t row, const Lanes& x, float re, float im) {
+inline void store_product(const FftRows& y, int64_t row, const ComplexLanes& x, float re, float im) {
   float* y_re = y.re + row * kFftColumns;
   float* y_im = y.im + row * kFftColumns;
 #pragma omp simd
@@ -44,7 +44,7 @@ inline void store_product(const FftRows& y, int64_t row, const Lanes& x, float r
   }
 }
 
-inline void butterfly2(const Lanes* x, Lanes* y) {
+inline void butterfly2(const ComplexLanes* x, ComplexLanes* y) {
 #pragma omp simd
   for (int64_t c = 0; c < kFftColumns; ++c) {
     y[0].re[c] = x[0].re[c] + x[1].re[c];
@@ -54,7 +54,7 @@ inline void butterfly2(const Lanes* x, Lanes* y) {
   }
 }
 
-inline void butterfly4(const Lanes* x, Lanes* y) {
+inline void butterfly4(const ComplexLanes* x, ComplexLanes* y) {
 #pragma omp simd
   for (int64_t c = 0; c < kFftColumns; ++c) {
     const float sum02_re = x[0].re[c] + x[2].re[c], sum02_im = x[0].im[c] + x[2].im[c];
@@ -146,7 +146,7 @@ template <int kRadix>
 void RowFft::pass(const FftRows& x, const FftRows& y, int64_t radix_given, int64_t m, int64_t stride) const {
   const int64_t radix = kRadix == 0 ? radix_given : kRadix;
   constexpr size_t kPoints = kRadix == 0 ? static_cast<size_t>(kLargestFactor) : static_cast<size_t>(kRadix);
-  std::array<Lanes, kPoints> in, out;
+  std::array<ComplexLanes, kPoints> in, out;
   const int64_t root_of_pass = n_ / (radix * m), root_of_radix = n_ / radix;
   for (int64_t p = 0; p < m; ++p)
     for (int64_t q = 0; q < stride; ++q) {
@@ -157,11 +157,11 @@ void RowFft::pass(const FftRows& x, const FftRows& y, int64_t radix_given, int64
         butterfly4(in.data(), out.data());
       } else {
         for (int64_t k = 0; k < radix; ++k) {
-          Lanes& sum = out[static_cast<size_t>(k)];
+          ComplexLanes& sum = out[static_cast<size_t>(k)];
           sum = in[0];
           for (int64_t j = 1; j < radix; ++j) {
             const Complex root = roots_[static_cast<size_t>(root_of_radix * (j * k % radix))];
-            const Lanes& from = in[static_cast<size_t>(j)];
+            const ComplexLanes& from = in[static_cast<size_t>(j)];
 #pragma omp simd
             for (int64_t c = 0; c < kFftColumns; ++c) {
               sum.re[c] += from.re[c] * root.re - from.im[c] * root.im;
@@ -181,7 +181,7 @@ void RowFft::pass(const FftRows& x, const FftRows& y, int64_t radix_given, int64
 FftRows RowFft::convolve(FftRows x, FftRows other) const {
   const int64_t rows = convolved_->fft.n();
   const auto multiply_rows = [](const FftRows& at, int64_t count, const std::vector<Complex>& by, bool conjugate) {
-    Lanes row;
+    ComplexLanes row;
     for (int64_t t = 0; t < count; ++t) {
       load(at, t, row);
       const Complex factor = by[static_cast<size_t>(t)];

@@ -195,11 +195,11 @@ Var largest_exponent(Var x, Var w, Var mask) {
   if (x.graph().use_fused()) return x.graph().apply1(std::make_shared<const LargestExponentOp>(), {x, w, mask});
   const Var exponents = subtract(matmul(x, w, false, true), affine(sum(square(x), 2, true), 0.5, 0));
   // Masked rows get what is below any exponent; should all be masked, 0.
-  constexpr double kMasked = -1e30;
+  constexpr double kFarBelow = -1e30;
   const Var column = reshape(mask, {mask.shape()[0], 1});
-  const Var masked = add(multiply(exponents, column), affine(column, -kMasked, kMasked));
+  const Var masked = add(multiply(exponents, column), affine(column, -kFarBelow, kFarBelow));
   const Var largest = max(max(masked, 2, true), 1, true);
-  return stop_gradient(multiply(largest, greater(largest, kMasked / 2)));
+  return stop_gradient(multiply(largest, greater(largest, kFarBelow / 2)));
 }
 
 }  // namespace lra::engine
