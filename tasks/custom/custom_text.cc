@@ -97,7 +97,9 @@ class CustomText : public Task {
     const std::string source_name = set.text("source_name", name_of(options.from));
     // A character takes up to four bytes.
     const int64_t max_bytes = has_characters ? std::min(kMaxNominalLength, 4 * max_length) : max_length;
-    refuse_existing_dataset(data_dir, facts_.name, options.force);
+    Manifest unsurveyed = new_manifest(facts_, "import");
+    unsurveyed.token_type = TokenType::kUint16;
+    DatasetWriter writer(data_dir, std::move(unsurveyed), options.force);  // before reading: it may be refused
     constexpr int kReads = 2;
     const Source source(options.from, options.note, progress, kReads);
     const Files files = find_files(source);
@@ -107,8 +109,7 @@ class CustomText : public Task {
                                       ? TextEncoding::of_characters(survey.characters, static_cast<uint64_t>(min_count))
                                       : TextEncoding::of_bytes();
 
-    Manifest manifest = new_manifest(facts_, "import");
-    manifest.token_type = TokenType::kUint16;
+    Manifest& manifest = writer.manifest();
     manifest.vocabulary = encoding.vocabulary();
     manifest.class_names = survey.classes.names();
     manifest.num_classes = static_cast<int>(survey.classes.names().size());
@@ -118,7 +119,6 @@ class CustomText : public Task {
     if (!files.has_validation) manifest.parameters["split_seed"] = seed;
     manifest.source.counts["empty_texts"] = survey.empty_texts;
     if (has_characters) manifest.source.counts["invalid_utf8_bytes"] = survey.invalid_bytes;
-    DatasetWriter writer(data_dir, std::move(manifest), options.force);
     std::vector<uint16_t> tokens;
     size_t longest = 1;
     int64_t cut_texts = 0;
@@ -137,11 +137,11 @@ class CustomText : public Task {
                                     writer.add_label(split, label);
                                     if (split == SplitName::kTrain) ++train_examples[static_cast<size_t>(label)];
                                   });
-      writer.manifest().source.file_sha256[files.tree.files[file]] = hashed.sha256();
+      manifest.source.file_sha256[files.tree.files[file]] = hashed.sha256();
     });
-    require_examples(writer.manifest(), options.from);
-    writer.manifest().nominal_length = static_cast<int64_t>(longest);
-    writer.manifest().source.counts["cut_texts"] = cut_texts;
+    require_examples(manifest, options.from);
+    manifest.nominal_length = static_cast<int64_t>(longest);
+    manifest.source.counts["cut_texts"] = cut_texts;
     custom::tell_classes(options.note, survey.classes.names(), train_examples);
     tell(options.note, survey, files);
     if (options.note && cut_texts > 0)

@@ -178,6 +178,14 @@ TEST(CustomTextTest, WhatCannotBeMeantIsRefused) {
   EXPECT_FALSE(fs::exists(directory / "d/custom_text"));
 }
 
+TEST(CustomTextTest, WhereNothingCanBeWrittenIsToldBeforeTheTextsAreRead) {
+  const TemporaryDirectory directory;
+  write_bytes(directory / "x.tsv", "a\tx\nno tab\n");
+  write_bytes(directory / "taken", "");
+  EXPECT_THAT(thrown_by<ResourceError>([&] { import_texts(directory / "x.tsv", directory / "taken"); }).what(),
+              HasSubstr("taken"));
+}
+
 TEST(CustomTextTest, LongLinesAreCutAndDoNotTakeMemory) {
   const TemporaryDirectory directory;
   write_bytes(directory / "x.tsv", numbered_lines(30) + "0\t" + std::string(3 << 20, 'z') + "\n");
