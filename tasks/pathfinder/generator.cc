@@ -303,6 +303,7 @@ class Painter::Work {
 
   /// Brings dashes and discs together and to 0..255.
   void develop(std::span<uint8_t> pixels) const {
+    constexpr double kWhite = 255;
     const int side = parameters_.size;
     const bool is_release = parameters_.render == Rendering::kRelease;
     const auto dash_row = [&](int y) { return canvas_.data() + canvas_index({y, 0}); };
@@ -328,7 +329,7 @@ class Painter::Work {
       for (int x = 0; x < side; ++x) {
         const double dash = double{dashes[x]} / unit;
         const double disc = discs[x];
-        to[x] = static_cast<uint8_t>(static_cast<int>(255 * (dash > disc ? dash : disc) / most + rounding));
+        to[x] = static_cast<uint8_t>(static_cast<int>(kWhite * (dash > disc ? dash : disc) / most + rounding));
       }
     }
   }
