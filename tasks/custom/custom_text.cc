@@ -97,13 +97,14 @@ class CustomText : public Task {
     const std::string source_name = set.text("source_name", name_of(options.from));
     // A character takes up to four bytes.
     const int64_t max_bytes = has_characters ? std::min(kMaxNominalLength, 4 * max_length) : max_length;
-    Manifest unsurveyed = new_manifest(facts_, "import");
-    unsurveyed.token_type = TokenType::kUint16;
-    DatasetWriter writer(data_dir, std::move(unsurveyed), options.force);  // before reading: it may be refused
+    refuse_existing_dataset(data_dir, facts_.name, options.force);
     constexpr int kReads = 2;
     const Source source(options.from, options.note, progress, kReads);
     const Files files = find_files(source);
     const Splits splits(files, static_cast<uint64_t>(seed));
+    Manifest unsurveyed = new_manifest(facts_, "import");
+    unsurveyed.token_type = TokenType::kUint16;
+    DatasetWriter writer(data_dir, std::move(unsurveyed), options.force);  // before reading: it may be refused
     Survey survey = look_through(source, files, splits, max_bytes);
     const TextEncoding encoding = has_characters
                                       ? TextEncoding::of_characters(survey.characters, static_cast<uint64_t>(min_count))

@@ -184,6 +184,8 @@ TEST(CustomTextTest, WhereNothingCanBeWrittenIsToldBeforeTheTextsAreRead) {
   write_bytes(directory / "taken", "");
   EXPECT_THAT(thrown_by<ResourceError>([&] { import_texts(directory / "x.tsv", directory / "taken"); }).what(),
               HasSubstr("taken"));
+  EXPECT_THROW(import_texts(directory / "none.tsv", directory / "d"), Error);
+  EXPECT_FALSE(fs::exists(directory / "d")) << "of texts that are not there nothing is begun";
 }
 
 TEST(CustomTextTest, LongLinesAreCutAndDoNotTakeMemory) {
