@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Looks for mistakes with clang-tidy 14, as .clang-tidy says, in the sources of the program and the headers they
 # include: one line a finding, exit 1 on any. Needs a built preset, for its compile commands and generated headers. What
-# that preset compiles several at once (LRA_JOIN_LIBRARIES, as in `clang`) is looked at so, in half the time.
+# that preset compiles several at once (LRA_JOIN_LIBRARIES, as in `clang`) is looked at so.
 # Usage: scripts/check_tidy.sh [--deep] [FILE.cc...]   (all of engine/ attention/ tasks/ reports/ harness/ without FILE)
 #   --deep   with the static analyser, too, which takes twice as long
 # LRA_BUILD: the build directory (build/release). LRA_JOBS: files at once (all cores).
@@ -25,6 +25,10 @@ fi
 if [ $# -eq 0 ]; then
   mapfile -t files < <(sed -n -E "s#^ *\"file\": \"$PWD/(.*)\",?\$#\1#p" "$build/compile_commands.json" |
     grep -E "^($build/)?(engine|attention|tasks|reports|harness)/" | sort -u)
+  if [ ${#files[@]} -eq 0 ]; then
+    echo "check_tidy: $build/compile_commands.json names no source below $PWD; configure it there" >&2
+    exit 2
+  fi
 else
   files=("$@")
 fi
