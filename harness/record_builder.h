@@ -24,7 +24,7 @@ void describe_memory(reports::ResultRecord& record, const Learner& learner);
 /// p50, p90 and p99 of step times in milliseconds.
 reports::StepTimeBlock step_times(std::span<const double> samples_ms);
 
-inline constexpr double kPeakBurst_s = 0.05;
+inline constexpr double kPeakBurst_s = 0.05;  // of one measurement of the peak; repeated beside the steps
 
 /// GFLOP/s of 512x512x512 f32 products on all workers at once, for at least `burst_s`.
 double measure_peak_gflops(engine::Workers& workers, double burst_s = kPeakBurst_s);

@@ -23,6 +23,7 @@ namespace lra::harness {
 namespace {
 
 namespace fs = std::filesystem;
+
 constexpr int64_t kWarmupSteps = 5;  // left out of the speed
 constexpr const char* kLocked = "the run directory";
 
