@@ -10,29 +10,34 @@
 #include <string>
 #include <string_view>
 
-struct evp_md_ctx_st;  // of OpenSSL, whose headers stay in sha256.cc
+struct SHA256state_st;  // of OpenSSL, whose headers stay in sha256.cc
 
 namespace lra::io {
 
-/// Incremental SHA-256.
+/// Incremental SHA-256. Copies go on independently of each other.
 class Sha256 {
  public:
   Sha256();
+  Sha256(const Sha256& other);
   Sha256(Sha256&&) noexcept;
+  Sha256& operator=(const Sha256& other);
   Sha256& operator=(Sha256&&) noexcept;
   ~Sha256();
 
+  /// Goes on where the object was whose state() `text` is. Throws: DataError for other texts.
+  static Sha256 from_state(std::string_view text);
+
   void update(std::span<const std::byte> bytes);
   void update(std::string_view text) { update(std::as_bytes(std::span(text.data(), text.size()))); }
+
+  /// What is known of the bytes so far, in printable characters.
+  std::string state() const;
 
   /// 64 lower-case hexadecimal digits. The object may not be used afterwards.
   std::string hex_digest();
 
  private:
-  struct Deleter {
-    void operator()(evp_md_ctx_st* context) const;
-  };
-  std::unique_ptr<evp_md_ctx_st, Deleter> context_;
+  std::unique_ptr<SHA256state_st> context_;
 };
 
 std::string sha256_hex(std::span<const std::byte> bytes);

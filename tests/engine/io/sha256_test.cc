@@ -23,6 +23,29 @@ TEST(Sha256Test, InPiecesEqualsAtOnce) {
   EXPECT_EQ(hash.hex_digest(), sha256_hex("abc"));
 }
 
+TEST(Sha256Test, GoesOnFromItsStateAndFromACopy) {
+  const std::string text(1000, 'x');
+  for (const size_t cut : {0, 1, 55, 63, 64, 65, 128, 999, 1000}) {
+    Sha256 first;
+    first.update(std::string_view(text).substr(0, cut));
+    Sha256 from_state = Sha256::from_state(first.state());
+    Sha256 copy = first;
+    first.update("something else");
+    for (Sha256* hash : {&from_state, &copy}) {
+      hash->update(std::string_view(text).substr(cut));
+      EXPECT_EQ(hash->hex_digest(), sha256_hex(text)) << cut;
+    }
+  }
+}
+
+TEST(Sha256Test, RefusesWhatIsNoState) {
+  const std::string state = Sha256().state();
+  for (const std::string& text : {std::string(), state.substr(1), state.substr(2), state + std::string(128, '0'),
+                                  std::string(state.size(), 'g')}) {
+    EXPECT_THROW(Sha256::from_state(text), DataError) << text;
+  }
+}
+
 TEST(Sha256Test, OfAFileEqualsThatOfItsBytes) {
   const testing::TemporaryDirectory directory;
   testing::write_bytes(directory / "a", "abc");
