@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <new>
 #include <string_view>
+#include <utility>
 
 #include "engine/errors.h"
 
@@ -61,12 +62,33 @@ bool is_archive(const std::filesystem::path& path) {
 
 void ArchiveFile::Deleter::operator()(archive* handle) const { ::archive_read_free(handle); }
 
-ArchiveFile::ArchiveFile(const std::filesystem::path& path) : path_(path), handle_(::archive_read_new()) {
+ArchiveFile::ArchiveFile(const std::filesystem::path& path, const ArchivePosition& from) : path_(path) {
+  if (from.in_gzip) {
+    enter(from);
+    return;
+  }
+  if (first_bytes(path_).starts_with(kGzipMagic)) gzip_ = std::make_unique<GzipFile>(path_);
+  open();
+  for (uint64_t i = 0; i < from.members; ++i) {
+    if (!next()) fail("it ends before the place where an earlier reading was");
+  }
+  std::vector<std::byte> passed(kBlockBytes);
+  for (uint64_t left_bytes = from.member_bytes; left_bytes > 0;) {
+    const size_t count =
+        read(std::span(passed).first(static_cast<size_t>(std::min<uint64_t>(left_bytes, kBlockBytes))));
+    if (count == 0) fail("a member ends before the place where an earlier reading was");
+    left_bytes -= count;
+  }
+}
+
+/// Has libarchive read from where the gzip file is, or another file from its start.
+void ArchiveFile::open() {
+  handle_.reset(::archive_read_new());
   if (!handle_) throw std::bad_alloc();
   archive* const handle = handle_.get();
   ::archive_read_support_format_tar(handle);
-  if (first_bytes(path_).starts_with(kGzipMagic)) {
-    gzip_ = std::make_unique<GzipFile>(path_);
+  if (gzip_) {
+    libarchive_begin_ = gzip_->expanded_bytes() - waiting_bytes_;
     piece_.resize(kBlockBytes);
     check(::archive_read_open(handle, this, nullptr, &ArchiveFile::feed, nullptr));
     return;
@@ -78,11 +100,36 @@ ArchiveFile::ArchiveFile(const std::filesystem::path& path) : path_(path), handl
   check(::archive_read_open_filename(handle, path_.c_str(), kBlockBytes));
 }
 
+/// Into the middle of a member; libarchive begins after it.
+void ArchiveFile::enter(const ArchivePosition& position) {
+  in_gzip_ = position.in_gzip;
+  if (position.member_bytes > in_gzip_->data_bytes) fail("a member ends before the place where an earlier reading was");
+  gzip_ = std::make_unique<GzipFile>(path_, in_gzip_->point);
+  gzip_->skip_to(in_gzip_->data_begin + position.member_bytes);
+  members_ = position.members;
+  is_in_member_ = true;
+  entered_end_ = in_gzip_->data_begin + in_gzip_->data_bytes;
+}
+
+/// Goes to the header after the member that was entered. False when the file ends there.
+bool ArchiveFile::leave_entered() {
+  constexpr uint64_t kTarBlockBytes = 512;
+  const uint64_t begin = in_gzip_->data_begin;
+  gzip_->skip_to(begin + (entered_end_ - begin + kTarBlockBytes - 1) / kTarBlockBytes * kTarBlockBytes);
+  entered_end_ = 0;
+  piece_.resize(kBlockBytes);
+  waiting_bytes_ = gzip_->read(piece_);
+  if (waiting_bytes_ == 0) return false;
+  open();
+  return true;
+}
+
 /// Called by libarchive, through which no exception may pass.
 long ArchiveFile::feed(archive* handle, void* self, const void** piece) {  // NOLINT(google-runtime-int)
   auto& file = *static_cast<ArchiveFile*>(self);
   try {
-    const size_t count = file.gzip_->read(file.piece_);
+    const size_t waiting = std::exchange(file.waiting_bytes_, 0);
+    const size_t count = waiting > 0 ? waiting : file.gzip_->read(file.piece_);
     file.check_expansion();
     *piece = file.piece_.data();
     return static_cast<long>(count);  // NOLINT(google-runtime-int)
@@ -111,9 +158,17 @@ uint64_t ArchiveFile::position_bytes() const {
   return static_cast<uint64_t>(std::max<int64_t>(::archive_filter_bytes(handle_.get(), -1), 0));
 }
 
+ArchivePosition ArchiveFile::position(uint64_t member_bytes) const {
+  ArchivePosition position{.members = members_, .member_bytes = member_bytes, .in_gzip = in_gzip_};
+  if (in_gzip_) position.in_gzip->point = gzip_->point_before(in_gzip_->data_begin + member_bytes);
+  return position;
+}
+
 void ArchiveFile::check_expansion() const {
-  const auto filtered_bytes = static_cast<uint64_t>(std::max<int64_t>(::archive_filter_bytes(handle_.get(), 0), 0));
-  const uint64_t expanded_bytes = gzip_ ? gzip_->expanded_bytes() : std::max(filtered_bytes, read_bytes_);
+  const auto filtered_bytes = [&] {
+    return static_cast<uint64_t>(std::max<int64_t>(::archive_filter_bytes(handle_.get(), 0), 0));
+  };
+  const uint64_t expanded_bytes = gzip_ ? gzip_->expanded_bytes() : std::max(filtered_bytes(), read_bytes_);
   if (expanded_bytes < kUncheckedBytes || expanded_bytes / kMaxExpansion < position_bytes()) return;
   fail(fmt::format("{} bytes of it expand to more than {} bytes, as no data set does", position_bytes(),
                    expanded_bytes));
@@ -125,6 +180,7 @@ bool ArchiveFile::next() {
   const bool is_seekable = !gzip_ && ::archive_filter_count(handle_.get()) == 1;
   while (is_in_member_ && !is_seekable && read(rest) > 0) {
   }
+  if (entered_end_ > 0 && !leave_entered()) return is_in_member_ = false;
   archive_entry* entry = nullptr;
   int status = ARCHIVE_RETRY;
   for (int tries = 0; status == ARCHIVE_RETRY && tries < 100; ++tries) {
@@ -133,6 +189,7 @@ bool ArchiveFile::next() {
   check(status);
   check_expansion();
   is_in_member_ = status != ARCHIVE_EOF;
+  in_gzip_.reset();
   if (!is_in_member_) {
     while (gzip_ && gzip_->read(piece_) > 0) check_expansion();  // the checksum is at the end
     return false;
@@ -143,10 +200,25 @@ bool ArchiveFile::next() {
   while (member_.path.starts_with("./")) member_.path.erase(0, 2);
   member_.is_safe = is_safe_path(member_.path);
   member_.is_regular = ::archive_entry_filetype(entry) == AE_IFREG && ::archive_entry_hardlink(entry) == nullptr;
+  ++members_;
+  if (gzip_ && member_.is_regular && ::archive_entry_size_is_set(entry) != 0 &&
+      ::archive_entry_sparse_count(entry) == 0) {
+    in_gzip_ = {.data_begin = libarchive_begin_ + static_cast<uint64_t>(::archive_filter_bytes(handle_.get(), 0)),
+                .data_bytes = static_cast<uint64_t>(::archive_entry_size(entry)),
+                .point = {}};
+  }
   return true;
 }
 
 size_t ArchiveFile::read(std::span<std::byte> buffer) {
+  if (entered_end_ > 0) {
+    const uint64_t left_bytes = entered_end_ - gzip_->expanded_bytes();
+    buffer = buffer.first(static_cast<size_t>(std::min<uint64_t>(buffer.size(), left_bytes)));
+    const size_t count = gzip_->read(buffer);
+    if (count == 0 && !buffer.empty()) fail("it is truncated");
+    check_expansion();
+    return count;
+  }
   const auto count = ::archive_read_data(handle_.get(), buffer.data(), buffer.size());
   if (count < 0) check(ARCHIVE_FATAL);  // also what libarchive calls a warning: a wrong checksum in a zip file
   read_bytes_ += static_cast<uint64_t>(count);

@@ -44,16 +44,22 @@ void refuse_existing_dataset(const fs::path& data_dir, const std::string& task, 
   }
 }
 
-DatasetWriter::DatasetWriter(const fs::path& data_dir, Manifest manifest, bool force)
+std::shared_ptr<io::DirectoryLock> dataset_lock(const fs::path& data_dir, const std::string& task) {
+  return std::make_shared<io::DirectoryLock>(data_dir, fmt::format("the dataset `{}`", task),
+                                             fmt::format(".{}.lock", task));
+}
+
+DatasetWriter::DatasetWriter(const fs::path& data_dir, Manifest manifest, bool force,
+                             std::shared_ptr<io::DirectoryLock> lock)
     : data_dir_(data_dir),
       manifest_(std::move(manifest)),
       target_(data_dir / manifest_.task),
       previous_(data_dir / fmt::format(".{}.previous", manifest_.task)),
+      lock_(std::move(lock)),
       draft_{.path = data_dir / fmt::format(".{}.tmp", manifest_.task)} {
   refuse_existing_dataset(data_dir_, manifest_.task, force);
   io::create_directories(data_dir_);
-  lock_ = std::make_unique<io::DirectoryLock>(data_dir_, fmt::format("the dataset `{}`", manifest_.task),
-                                              fmt::format(".{}.lock", manifest_.task));
+  if (!lock_) lock_ = dataset_lock(data_dir_, manifest_.task);
   refuse_or_prepare(force);
   const io::NpyType token_type = manifest_.token_type == TokenType::kUint8 ? io::NpyType::kUint8 : io::NpyType::kUint16;
   for (const SplitName name : kSplitNames) {

@@ -22,7 +22,9 @@ class DatasetWriter {
   /// `manifest` gives everything but what the writer fills in. Throws: UsageError for an existing dataset without
   /// `force`, or for a directory of that name which holds something else; ResourceError when another process writes
   /// the same dataset, or the directory cannot be written.
-  DatasetWriter(const std::filesystem::path& data_dir, Manifest manifest, bool force);
+  /// With `lock`, a dataset_lock() that the caller holds for longer.
+  DatasetWriter(const std::filesystem::path& data_dir, Manifest manifest, bool force,
+                std::shared_ptr<io::DirectoryLock> lock = nullptr);
   DatasetWriter(const DatasetWriter&) = delete;
   DatasetWriter& operator=(const DatasetWriter&) = delete;
 
@@ -65,10 +67,14 @@ class DatasetWriter {
   Manifest manifest_;
   std::filesystem::path target_;
   std::filesystem::path previous_;  // where the earlier dataset waits if the two cannot be exchanged in one step
-  std::unique_ptr<io::DirectoryLock> lock_;
+  std::shared_ptr<io::DirectoryLock> lock_;
   Draft draft_;
   std::vector<SplitWriters> splits_;
 };
+
+/// Of all who make the dataset of a task in an existing directory, only one can hold it. Throws: ResourceError when
+/// another process does.
+std::shared_ptr<io::DirectoryLock> dataset_lock(const std::filesystem::path& data_dir, const std::string& task);
 
 /// Throws what the constructor of DatasetWriter would throw for an existing dataset: a check before long work.
 void refuse_existing_dataset(const std::filesystem::path& data_dir, const std::string& task, bool force);

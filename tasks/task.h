@@ -70,7 +70,9 @@ struct ImportOptions {
   std::filesystem::path from = {};  // a directory, an archive or a file: see source.h
   ParameterTexts parameters = {};
   bool force = false;
-  NoteFn note = {};  // may be empty
+  NoteFn note = {};                  // may be empty
+  ProgressFn writing = {};           // may be empty; told of the examples that are written, after all have been read
+  double checkpoint_interval_s = 2;  // an import that is stopped goes on from no longer ago
 };
 
 /// What a predictor scores that does not read the sequence as the task intends.

@@ -16,14 +16,16 @@ constexpr size_t kBufferBytes = size_t{256} << 10;
 }  // namespace
 
 TsvReader::TsvReader(ByteStream& bytes, std::string path, std::vector<TsvColumn> columns, LastColumn last,
-                     std::string row_hint)
+                     std::string row_hint, uint64_t earlier_lines)
     : bytes_(bytes),
       path_(std::move(path)),
       columns_(std::move(columns)),
       last_(last),
       row_hint_(std::move(row_hint)),
       buffer_(kBufferBytes),
-      fields_(columns_.size()) {}
+      has_begun_(earlier_lines > 0),
+      fields_(columns_.size()),
+      line_(static_cast<int64_t>(earlier_lines)) {}
 
 void TsvReader::fail_at(uint64_t position, const std::string& what) const {
   throw DataError(fmt::format("`{}`, line {}, column {}: {}", path_, line_, position + 1, what), row_hint_);
@@ -39,6 +41,7 @@ bool TsvReader::refill() {
   const bool is_start = !std::exchange(has_begun_, true);
   for (size_t more = count; is_start && more > 0 && count < kByteOrderMark.size(); count += more)
     more = bytes_.read(buffer.subspan(count));
+  read_bytes_ += count;
   rest_ = {buffer_.data(), count};
   if (!is_start || !rest_.starts_with(kByteOrderMark)) return !rest_.empty();
   rest_.remove_prefix(kByteOrderMark.size());

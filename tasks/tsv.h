@@ -21,13 +21,16 @@ class TsvReader {
  public:
   enum class LastColumn { kEndsAtTab, kTakesTabs };
 
-  /// `path` names the file in messages; `row_hint` is the hint of errors in rows.
-  TsvReader(ByteStream& bytes, std::string path, std::vector<TsvColumn> columns, LastColumn last, std::string row_hint);
+  /// `path` names the file in messages; `row_hint` is the hint of errors in rows. `bytes` begin after the first
+  /// `earlier_lines` of the file.
+  TsvReader(ByteStream& bytes, std::string path, std::vector<TsvColumn> columns, LastColumn last, std::string row_hint,
+            uint64_t earlier_lines = 0);
 
   /// Reads the next row; false at the end of the file. Throws: DataError for a row with fewer or more columns.
   bool next();
 
-  int64_t line() const { return line_; }  // from 1
+  int64_t line() const { return line_; }                             // from 1, of the file
+  uint64_t end_bytes() const { return read_bytes_ - rest_.size(); }  // of the stream, up to the end of the row
 
   /// The kept part of a field of the row, valid until next(), and how many bytes it has in the file.
   std::string_view field(size_t column) const { return fields_[column].kept; }
@@ -55,6 +58,7 @@ class TsvReader {
   LastColumn last_;
   std::string row_hint_;
   std::vector<char> buffer_;
+  uint64_t read_bytes_ = 0;
   std::string_view rest_;  // of the buffer
   bool has_begun_ = false;
   std::vector<Field> fields_;

@@ -20,6 +20,7 @@
 #include "reports/page.h"
 #include "tasks/dataset.h"
 #include "tasks/export.h"
+#include "tasks/import_stage.h"
 #include "tasks/location.h"
 #include "tasks/registry.h"
 #include "tasks/summary.h"
@@ -47,8 +48,8 @@ struct DataFlags {
   std::string output;
 };
 
-/// A progress bar that starts with the first report of a total. From its construction on, a signal stops the work at
-/// its next report.
+/// A progress bar that starts with the first report of a total, at what is done by then. From its construction on, a
+/// signal stops the work at its next report.
 class LazyProgress {
  public:
   LazyProgress(std::string label, std::string unit) : label_(std::move(label)), unit_(std::move(unit)) {
@@ -57,7 +58,7 @@ class LazyProgress {
 
   tasks::ProgressFn reporter() {
     return [this](uint64_t done, uint64_t total) {
-      if (!bar_ && total > 0) bar_ = std::make_unique<Progress>(label_, total, unit_);
+      if (!bar_ && total > 0) bar_ = std::make_unique<Progress>(label_, total, unit_, done);
       if (bar_) bar_->update(done);
       stop_if_interrupted();
     };
@@ -65,6 +66,7 @@ class LazyProgress {
 
   void finish() {
     if (bar_) bar_->finish();
+    bar_.reset();
   }
 
  private:
@@ -137,13 +139,19 @@ std::filesystem::path import_source(const DataFlags& flags, const tasks::Task& t
 void run_import(const DataFlags& flags) {
   const tasks::Task& task = tasks::task_named(flags.task);
   const std::filesystem::path data_dir = tasks::data_directory(flags.data);
+  LazyProgress reading(fmt::format("import {}", flags.task), "bytes");
+  LazyProgress writing(fmt::format("write {}", flags.task), "examples");
+  const tasks::ProgressFn written = writing.reporter();
   const tasks::ImportOptions options{.from = import_source(flags, task, data_dir),
                                      .parameters = parse_settings(flags.settings),
                                      .force = flags.force,
-                                     .note = log_line};
-  LazyProgress progress(fmt::format("import {}", flags.task), "bytes");
-  task.import(options, data_dir, progress.reporter());
-  progress.finish();
+                                     .note = log_line,
+                                     .writing = [&](uint64_t done, uint64_t total) {
+                                       reading.finish();
+                                       written(done, total);
+                                     }};
+  task.import(options, data_dir, reading.reporter());
+  writing.finish();
   print_dataset(flags, tasks::Dataset::open(data_dir, flags.task));
 }
 
@@ -170,9 +178,11 @@ void require_dataset(const tasks::Task& task, const std::filesystem::path& data_
   const std::string& name = task.facts().name;
   std::error_code error;
   if (std::filesystem::exists(data_dir / name / tasks::kManifestFile, error)) return;
-  const std::string status = fetch_status(name, data_dir);
-  throw DataError(fmt::format("there is no prepared dataset of `{}` in `{}`{}", name, data_dir.string(),
-                              status.empty() ? "" : "; " + status),
+  const std::string fetched = fetch_status(name, data_dir);
+  const bool was_stopped = tasks::stopped_import(data_dir, name).has_value();
+  throw DataError(fmt::format("there is no prepared dataset of `{}` in `{}`{}{}", name, data_dir.string(),
+                              fetched.empty() ? "" : "; " + fetched,
+                              was_stopped ? "; an import was stopped, and goes on when it is started again" : ""),
                   fmt::format("{}", fmt::join(next_commands(name, data_dir), "   or   ")));
 }
 
@@ -217,7 +227,7 @@ CLI::App& add_subcommand(CLI::App& data, const std::shared_ptr<DataFlags>& flags
     try {
       run(*flags);
     } catch (const Interrupted& interrupted) {
-      log_line("interrupted; nothing was written");
+      log_line("interrupted; no dataset was written");
       exit_code = exit_code_of(interrupted.signal_number);
     }
   });

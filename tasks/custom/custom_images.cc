@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <optional>
 
@@ -10,8 +11,8 @@
 #include "tasks/custom/class_notes.h"
 #include "tasks/custom/image_paths.h"
 #include "tasks/dataset.h"
-#include "tasks/dataset_writer.h"
 #include "tasks/grayscale.h"
+#include "tasks/import_stage.h"
 #include "tasks/jpeg.h"
 #include "tasks/linear_probe.h"
 #include "tasks/majority.h"
@@ -21,8 +22,6 @@
 #include "tasks/png.h"
 #include "tasks/registry.h"
 #include "tasks/seeded_split.h"
-#include "tasks/source.h"
-#include "tasks/spool.h"
 
 namespace lra::tasks {
 namespace {
@@ -107,6 +106,61 @@ SplitName split_of(const Layout& layout, const SourceTree& tree, size_t file, ui
   return is_borrowed ? SplitName::kValidation : stated;
 }
 
+/// Where an image belongs.
+struct Drawn {
+  SplitName split = SplitName::kTrain;
+  int label = 0;
+};
+
+/// In the spool, in front of the pixels.
+struct ImageSize {
+  int32_t height = 0;
+  int32_t width = 0;
+  bool operator==(const ImageSize&) const = default;
+};
+
+ImageSize size_of(const Spool::Example& example) {
+  ImageSize size;
+  if (example.bytes.size() >= sizeof(size)) std::memcpy(&size, example.bytes.data(), sizeof(size));
+  const auto pixels = static_cast<uint64_t>(size.height) * static_cast<uint64_t>(size.width);
+  if (size.height < 1 || size.width < 1 || pixels != example.bytes.size() - sizeof(size)) {
+    throw DataError("an image that an import had read was altered", "start the import again");
+  }
+  return size;
+}
+
+/// Reads every image, by its place in the tree; all have one size, which is returned.
+template <class Draw>
+ImageSize read_images(ImportStage& stage, const SourceTree& tree, Grayscale how, const Draw& draw) {
+  ImageSize first;
+  std::string first_name;
+  const auto take_first = [&](const Spool::Example& example) {
+    first = size_of(example);
+    first_name = stage.shown(example.key);
+  };
+  stage.spool().for_each(take_first, [&](const Spool::Example&) { return first_name.empty(); });
+  std::vector<uint8_t> packed(sizeof(ImageSize));
+  stage.read([&](StagedFile& file) {
+    const GrayImage image = decode_gray(read_all(file, file.shown(), kMaxFileBytes), file.shown(), how);
+    const ImageSize size{image.height, image.width};
+    if (first_name.empty()) {
+      first = size;
+      first_name = file.shown();
+    }
+    if (size != first) {
+      throw DataError(fmt::format("`{}` has {} x {} pixels, `{}` has {} x {}", file.shown(), size.width, size.height,
+                                  first_name, first.width, first.height),
+                      "all images must have the same width and height; bring them to one size first");
+    }
+    std::memcpy(packed.data(), &size, sizeof(size));
+    packed.resize(sizeof(size));
+    packed.insert(packed.end(), image.pixels.begin(), image.pixels.end());
+    const Drawn drawn = draw(file.index(), custom::parse_image_path(tree.files[file.index()]).value());
+    file.add(drawn.split, file.index(), packed, drawn.label);
+  });
+  return first;
+}
+
 class CustomImages : public Task {
  public:
   CustomImages() {
@@ -125,53 +179,40 @@ class CustomImages : public Task {
     const std::string grayscale = set.choice("grayscale", grayscale_choices());
     const int64_t seed = set.integer("split_seed", kDefaultSplitSeed, 0, INT64_MAX);
     const std::string source_name = set.text("source_name", name_of(options.from));
-    refuse_existing_dataset(data_dir, facts_.name, options.force);
-    const Source source(options.from, options.note, progress);
-    Spool spool(data_dir);
-    const SourceTree tree = source.find(custom::image_pattern());
-    const Layout layout = layout_of(source, tree);
-    std::vector<int64_t> train_examples(layout.classes.names().size());
-    GrayImage first;
-    std::string first_name;
-    source.read(tree, [&](size_t file, ByteStream& bytes) {
-      const std::string name = source.shown(tree, file);
-      GrayImage image = decode_gray(read_all(bytes, name, kMaxFileBytes), name, grayscale_named(grayscale));
-      if (first_name.empty()) {
-        first = {image.height, image.width, {}};
-        first_name = name;
+    run_staged_import(data_dir, facts_.name, options, progress, [&](ImportStage& stage) {
+      const SourceTree& tree = stage.find(custom::image_pattern());
+      const Layout layout = layout_of(stage.source(), tree);
+      const ImageSize size =
+          read_images(stage, tree, grayscale_named(grayscale), [&](size_t file, const custom::ImagePath& path) {
+            return Drawn{split_of(layout, tree, file, static_cast<uint64_t>(seed)),
+                         layout.classes.label_of(path.label)};
+          });
+      Manifest manifest = new_manifest(facts_, "import");
+      manifest.class_names = layout.classes.names();
+      manifest.num_classes = static_cast<int>(manifest.class_names.size());
+      manifest.nominal_length = int64_t{size.height} * size.width;
+      manifest.parameters = {{"grayscale", grayscale},
+                             {"height", int64_t{size.height}},
+                             {"width", int64_t{size.width}},
+                             {"source_name", source_name}};
+      if (!layout.has_validation) manifest.parameters["split_seed"] = seed;
+      DatasetWriter writer = stage.writer(std::move(manifest));
+      std::vector<int64_t> train_examples(layout.classes.names().size());
+      stage.for_each([&](const Spool::Example& example) {
+        writer.add_sequence(example.split, example.bytes.subspan(sizeof(ImageSize)));
+        writer.add_label(example.split, example.label);
+        if (example.split == SplitName::kTrain) ++train_examples[static_cast<size_t>(example.label)];
+      });
+      require_examples(writer.manifest(), options.from);
+      custom::tell_classes(options.note, layout.classes.names(), train_examples);
+      if (options.note && !layout.has_validation) {
+        options.note(layout.has_splits
+                         ? "no folder validation: of each ten training images one is for validation (task.split_seed)"
+                         : "no folders train and test: of each ten images one is for validation and one for testing "
+                           "(task.split_seed)");
       }
-      if (image.height != first.height || image.width != first.width) {
-        throw DataError(fmt::format("`{}` has {} x {} pixels, `{}` has {} x {}", name, image.width, image.height,
-                                    first_name, first.width, first.height),
-                        "all images must have the same width and height; bring them to one size first");
-      }
-      const custom::ImagePath path = custom::parse_image_path(tree.files[file]).value();
-      const SplitName split = split_of(layout, tree, file, static_cast<uint64_t>(seed));
-      const int label = layout.classes.label_of(path.label);
-      spool.add(split, file, image.pixels, label);
-      if (split == SplitName::kTrain) ++train_examples[static_cast<size_t>(label)];
+      writer.finish();
     });
-
-    Manifest manifest = new_manifest(facts_, "import");
-    manifest.class_names = layout.classes.names();
-    manifest.num_classes = static_cast<int>(manifest.class_names.size());
-    manifest.nominal_length = int64_t{first.height} * first.width;
-    manifest.parameters = {{"grayscale", grayscale},
-                           {"height", int64_t{first.height}},
-                           {"width", int64_t{first.width}},
-                           {"source_name", source_name}};
-    if (!layout.has_validation) manifest.parameters["split_seed"] = seed;
-    DatasetWriter writer(data_dir, std::move(manifest), options.force);
-    spool.write_to(writer);
-    require_examples(writer.manifest(), options.from);
-    custom::tell_classes(options.note, layout.classes.names(), train_examples);
-    if (options.note && !layout.has_validation) {
-      options.note(layout.has_splits
-                       ? "no folder validation: of each ten training images one is for validation (task.split_seed)"
-                       : "no folders train and test: of each ten images one is for validation and one for testing "
-                         "(task.split_seed)");
-    }
-    writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {

@@ -8,8 +8,8 @@
 #include "tasks/custom/class_notes.h"
 #include "tasks/custom/labelled_lines.h"
 #include "tasks/dataset.h"
-#include "tasks/dataset_writer.h"
 #include "tasks/encoding.h"
+#include "tasks/import_stage.h"
 #include "tasks/labelled_row.h"
 #include "tasks/linear_probe.h"
 #include "tasks/majority.h"
@@ -17,7 +17,6 @@
 #include "tasks/parameters.h"
 #include "tasks/registry.h"
 #include "tasks/seeded_split.h"
-#include "tasks/source.h"
 #include "tasks/utf8.h"
 
 namespace lra::tasks {
@@ -27,24 +26,22 @@ namespace fs = std::filesystem;
 
 /// One file for each split, of which only that for validation may be absent; or any one file.
 struct Files {
-  SourceTree tree;
+  const SourceTree& tree;
   bool has_validation = false;
   bool is_single = false;
 };
 
-Files find_files(const Source& source) {
-  Files files;
-  if (source.is_single_file()) {
-    files.is_single = true;
-    files.tree = source.find({.what = "labelled texts", .root_bytes = [](std::string_view) { return size_t{0}; }});
-    return files;
+Files find_files(ImportStage& stage) {
+  if (stage.source().is_single_file()) {
+    return {.tree = stage.find({.what = "labelled texts", .root_bytes = [](std::string_view) { return size_t{0}; }}),
+            .has_validation = false,
+            .is_single = true};
   }
   TreePattern pattern = files_pattern("labelled texts (train.tsv, test.tsv, perhaps validation.tsv, or give one file)",
                                       {"train.tsv", "validation.tsv", "test.tsv"});
   pattern.required = {"train.tsv", "test.tsv"};
-  files.tree = source.find(pattern);
-  files.has_validation = files.tree.files.size() == 3;
-  return files;
+  const SourceTree& tree = stage.find(pattern);
+  return {.tree = tree, .has_validation = tree.files.size() == 3, .is_single = false};
 }
 
 /// Where the examples of a file belong.
@@ -67,13 +64,67 @@ class Splits {
   uint64_t seed_;
 };
 
-/// What is known after a first reading.
+/// An example in the spool: its label's name, a tab, and its text, which is cut if the spool's label is not 0.
+struct LabelledText {
+  std::string_view label;
+  std::string_view text;
+};
+
+LabelledText labelled_text(const Spool::Example& example) {
+  const std::string_view whole(reinterpret_cast<const char*>(example.bytes.data()), example.bytes.size());
+  const size_t tab = whole.find('\t');
+  if (tab == std::string_view::npos) {
+    throw DataError("a text that an import had read was altered", "start the import again");
+  }
+  return {whole.substr(0, tab), whole.substr(tab + 1)};
+}
+
+/// Each line, by its number.
+void read_lines(ImportStage& stage, const Splits& splits, int64_t max_bytes) {
+  ClassNames classes;
+  std::string packed;
+  const auto read_file = [&](StagedFile& file) {
+    const auto add = [&](std::string_view label, std::string_view text, const TsvReader& rows) {
+      if (const std::string fault = classes.add(label); !fault.empty()) rows.fail(0, 0, fault);
+      const auto line = static_cast<uint64_t>(rows.line());
+      const bool is_cut = rows.field_bytes(1) != text.size();
+      packed.assign(label).append("\t").append(text);
+      file.add(splits.of(file.index(), line - 1), line,
+               {reinterpret_cast<const uint8_t*>(packed.data()), packed.size()}, is_cut ? 1 : 0);
+      file.reached(rows.end_bytes(), line);
+    };
+    custom::read_labelled_lines(file, file.shown(), max_bytes, add, file.earlier_pieces());
+  };
+  stage.read(read_file, ImportStage::Hashes::kFiles);
+}
+
+/// What is known once all lines are in the spool.
 struct Survey {
   ClassNames classes = {};
   CharacterCounts characters = {};
   int64_t empty_texts = 0;
   int64_t invalid_bytes = 0;
 };
+
+Survey look_through(Spool& spool) {
+  Survey survey;
+  spool.for_each([&](const Spool::Example& example) {
+    const auto [label, text] = labelled_text(example);
+    if (const std::string fault = survey.classes.add(label); !fault.empty()) {
+      throw DataError(fmt::format("the labels of all files together: {}", fault),
+                      "see the labels: cut -f 1 FILE | sort -u");
+    }
+    if (example.split == SplitName::kTrain) survey.characters.add(text);
+    survey.empty_texts += text.empty() ? 1 : 0;
+    survey.invalid_bytes += count_invalid_utf8(text);
+  });
+  survey.classes.finish();
+  if (survey.classes.names().size() < 2) {
+    throw DataError(fmt::format("the texts have {} labels; a task needs two or more", survey.classes.names().size()),
+                    "each line is a label, one tab and the text");
+  }
+  return survey;
+}
 
 class CustomText : public Task {
  public:
@@ -97,58 +148,51 @@ class CustomText : public Task {
     const std::string source_name = set.text("source_name", name_of(options.from));
     // A character takes up to four bytes.
     const int64_t max_bytes = has_characters ? std::min(kMaxNominalLength, 4 * max_length) : max_length;
-    refuse_existing_dataset(data_dir, facts_.name, options.force);
-    constexpr int kReads = 2;
-    const Source source(options.from, options.note, progress, kReads);
-    const Files files = find_files(source);
-    const Splits splits(files, static_cast<uint64_t>(seed));
-    Manifest unsurveyed = new_manifest(facts_, "import");
-    unsurveyed.token_type = TokenType::kUint16;
-    DatasetWriter writer(data_dir, std::move(unsurveyed), options.force);  // before reading: it may be refused
-    Survey survey = look_through(source, files, splits, max_bytes);
-    const TextEncoding encoding = has_characters
-                                      ? TextEncoding::of_characters(survey.characters, static_cast<uint64_t>(min_count))
-                                      : TextEncoding::of_bytes();
-
-    Manifest& manifest = writer.manifest();
-    manifest.vocabulary = encoding.vocabulary();
-    manifest.class_names = survey.classes.names();
-    manifest.num_classes = static_cast<int>(survey.classes.names().size());
-    manifest.parameters = {{"encoding", encoding_name}, {"source_name", source_name}};
-    if (has_characters) manifest.parameters["min_count"] = min_count;
-    if (max_length < kMaxNominalLength) manifest.parameters["max_length"] = max_length;
-    if (!files.has_validation) manifest.parameters["split_seed"] = seed;
-    manifest.source.counts["empty_texts"] = survey.empty_texts;
-    if (has_characters) manifest.source.counts["invalid_utf8_bytes"] = survey.invalid_bytes;
-    std::vector<uint16_t> tokens;
-    size_t longest = 1;
-    int64_t cut_texts = 0;
-    std::vector<int64_t> train_examples(survey.classes.names().size());
-    source.read(files.tree, [&](size_t file, ByteStream& bytes) {
-      HashedStream hashed(bytes);
-      uint64_t index = 0;
-      custom::read_labelled_lines(hashed, source.shown(files.tree, file), max_bytes,
-                                  [&](std::string_view label_name, std::string_view text, const TsvReader& rows) {
-                                    const SplitName split = splits.of(file, index++);
-                                    const int label = survey.classes.label_of(label_name);
-                                    const bool is_whole = encoding.encode(text, max_length, tokens);
-                                    cut_texts += is_whole && rows.field_bytes(1) == text.size() ? 0 : 1;
-                                    longest = std::max(longest, tokens.size());
-                                    writer.add_sequence(split, tokens);
-                                    writer.add_label(split, label);
-                                    if (split == SplitName::kTrain) ++train_examples[static_cast<size_t>(label)];
-                                  });
-      manifest.source.file_sha256[files.tree.files[file]] = hashed.sha256();
+    run_staged_import(data_dir, facts_.name, options, progress, [&](ImportStage& stage) {
+      const Files files = find_files(stage);
+      read_lines(stage, Splits(files, static_cast<uint64_t>(seed)), max_bytes);
+      const Survey survey = look_through(stage.spool());
+      const TextEncoding encoding =
+          has_characters ? TextEncoding::of_characters(survey.characters, static_cast<uint64_t>(min_count))
+                         : TextEncoding::of_bytes();
+      Manifest described = new_manifest(facts_, "import");
+      described.token_type = TokenType::kUint16;
+      described.vocabulary = encoding.vocabulary();
+      described.class_names = survey.classes.names();
+      described.num_classes = static_cast<int>(survey.classes.names().size());
+      described.parameters = {{"encoding", encoding_name}, {"source_name", source_name}};
+      if (has_characters) described.parameters["min_count"] = min_count;
+      if (max_length < kMaxNominalLength) described.parameters["max_length"] = max_length;
+      if (!files.has_validation) described.parameters["split_seed"] = seed;
+      described.source.counts["empty_texts"] = survey.empty_texts;
+      if (has_characters) described.source.counts["invalid_utf8_bytes"] = survey.invalid_bytes;
+      described.source.file_sha256 = stage.file_sha256();
+      DatasetWriter writer = stage.writer(std::move(described));
+      std::vector<uint16_t> tokens;
+      size_t longest = 1;
+      int64_t cut_texts = 0;
+      std::vector<int64_t> train_examples(survey.classes.names().size());
+      stage.for_each([&](const Spool::Example& example) {
+        const auto [label_name, text] = labelled_text(example);
+        const int label = survey.classes.label_of(label_name);
+        const bool is_whole = encoding.encode(text, max_length, tokens);
+        cut_texts += is_whole && example.label == 0 ? 0 : 1;
+        longest = std::max(longest, tokens.size());
+        writer.add_sequence(example.split, tokens);
+        writer.add_label(example.split, label);
+        if (example.split == SplitName::kTrain) ++train_examples[static_cast<size_t>(label)];
+      });
+      Manifest& manifest = writer.manifest();
+      require_examples(manifest, options.from);
+      manifest.nominal_length = static_cast<int64_t>(longest);
+      manifest.source.counts["cut_texts"] = cut_texts;
+      custom::tell_classes(options.note, survey.classes.names(), train_examples);
+      tell(options.note, survey, files);
+      if (options.note && cut_texts > 0)
+        options.note(fmt::format("{} texts are longer than {} {} and cut there (task.max_length)", cut_texts,
+                                 max_length, has_characters ? "characters" : "bytes"));
+      writer.finish();
     });
-    require_examples(manifest, options.from);
-    manifest.nominal_length = static_cast<int64_t>(longest);
-    manifest.source.counts["cut_texts"] = cut_texts;
-    custom::tell_classes(options.note, survey.classes.names(), train_examples);
-    tell(options.note, survey, files);
-    if (options.note && cut_texts > 0)
-      options.note(fmt::format("{} texts are longer than {} {} and cut there (task.max_length)", cut_texts, max_length,
-                               has_characters ? "characters" : "bytes"));
-    writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
@@ -163,26 +207,6 @@ class CustomText : public Task {
   }
 
  private:
-  static Survey look_through(const Source& source, const Files& files, const Splits& splits, int64_t max_bytes) {
-    Survey survey;
-    source.read(files.tree, [&](size_t file, ByteStream& bytes) {
-      uint64_t index = 0;
-      const auto look = [&](std::string_view label, std::string_view text, const TsvReader& rows) {
-        if (const std::string fault = survey.classes.add(label); !fault.empty()) rows.fail(0, 0, fault);
-        if (splits.of(file, index++) == SplitName::kTrain) survey.characters.add(text);
-        survey.empty_texts += text.empty() ? 1 : 0;
-        survey.invalid_bytes += count_invalid_utf8(text);
-      };
-      custom::read_labelled_lines(bytes, source.shown(files.tree, file), max_bytes, look);
-    });
-    survey.classes.finish();
-    if (survey.classes.names().size() < 2) {
-      throw DataError(fmt::format("the texts have {} labels; a task needs two or more", survey.classes.names().size()),
-                      "each line is a label, one tab and the text");
-    }
-    return survey;
-  }
-
   static void tell(const NoteFn& note, const Survey& survey, const Files& files) {
     if (!note) return;
     if (files.is_single)

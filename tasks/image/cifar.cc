@@ -36,16 +36,15 @@ TreePattern cifar_pattern() {
 }
 
 BatchPlace batch_place(const std::string& file) {
-  const auto found = std::find(official_files().begin(), official_files().end(), file);
-  LRA_CHECK(found != official_files().end(), file);
-  const bool is_test = std::next(found) == official_files().end();
-  return {is_test ? SplitName::kTest : SplitName::kTrain, static_cast<uint64_t>(found - official_files().begin())};
+  const size_t batch = position_in(official_files(), file);
+  return {batch + 1 == official_files().size() ? SplitName::kTest : SplitName::kTrain, batch};
 }
 
-void read_batch(ByteStream& bytes, const std::string& path, Grayscale how, const RecordFn& record) {
+void read_batch(ByteStream& bytes, const std::string& path, Grayscale how, const RecordFn& record,
+                uint64_t earlier_records) {
   std::array<std::byte, kRecordBytes> buffer;
   std::array<uint8_t, kPixels> gray;
-  uint64_t offset = 0;
+  uint64_t offset = earlier_records * kRecordBytes;
   for (size_t size = fill(bytes, buffer); size > 0; size = fill(bytes, buffer)) {
     if (size < buffer.size()) {
       throw DataError(
@@ -61,7 +60,7 @@ void read_batch(ByteStream& bytes, const std::string& path, Grayscale how, const
       const auto plane = [&](size_t colour) { return std::to_integer<uint8_t>(buffer[1 + colour * kPixels + i]); };
       gray[i] = to_gray(how, plane(0), plane(1), plane(2));
     }
-    record(gray, label);
+    record(offset / kRecordBytes, gray, label);
     offset += size;
   }
   if (offset == 0) throw DataError(fmt::format("`{}` is empty", path), kHint);

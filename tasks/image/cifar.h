@@ -29,11 +29,12 @@ struct BatchPlace {
 };
 BatchPlace batch_place(const std::string& file);
 
-/// Called for each record in order.
-using RecordFn = std::function<void(std::span<const uint8_t, kPixels> gray, int label)>;
+/// Called for each record in order; `index` counts those of the file from 0.
+using RecordFn = std::function<void(uint64_t index, std::span<const uint8_t, kPixels> gray, int label)>;
 
 /// Reads one file; `path` names it in messages. Throws: DataError naming file and offset of an incomplete record or a
-/// label above 9, and for a file without records.
-void read_batch(ByteStream& bytes, const std::string& path, Grayscale how, const RecordFn& record);
+/// label above 9, and for a file without records. `bytes` begin after `earlier_records` of the file.
+void read_batch(ByteStream& bytes, const std::string& path, Grayscale how, const RecordFn& record,
+                uint64_t earlier_records = 0);
 
 }  // namespace lra::tasks::image

@@ -1,14 +1,13 @@
 // The task Image: CIFAR-10 in gray, pixel by pixel.
 #include "tasks/dataset.h"
-#include "tasks/dataset_writer.h"
 #include "tasks/image/cifar.h"
+#include "tasks/import_stage.h"
 #include "tasks/linear_probe.h"
 #include "tasks/majority.h"
 #include "tasks/new_manifest.h"
 #include "tasks/parameters.h"
 #include "tasks/pixels.h"
 #include "tasks/registry.h"
-#include "tasks/spool.h"
 
 namespace lra::tasks {
 namespace {
@@ -38,27 +37,17 @@ class Image : public Task {
     const Parameters set("an import of image", options.parameters, {"grayscale", "source_name"});
     const std::string grayscale = set.choice("grayscale", grayscale_choices());
     const std::string source_name = set.text("source_name", "CIFAR-10");
-    refuse_existing_dataset(data_dir, facts_.name, options.force);
-    const Source source(options.from, options.note, progress);
-    Manifest manifest = new_manifest(facts_, "import");
-    manifest.parameters = {{"grayscale", grayscale}, {"source_name", source_name}};
-    manifest.class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
-    DatasetWriter writer(data_dir, std::move(manifest), options.force);
-    Spool spool(data_dir);
-    const SourceTree tree = source.find(image::cifar_pattern());
-    source.read(tree, [&](size_t file, ByteStream& bytes) {
-      const image::BatchPlace place = image::batch_place(tree.files[file]);
-      uint64_t key = place.batch << 32;
-      HashedStream hashed(bytes);
-      image::read_batch(hashed, source.shown(tree, file), grayscale_named(grayscale),
-                        [&](std::span<const uint8_t, image::kPixels> gray, int label) {
-                          spool.add(place.split, key++, gray, label);
-                        });
-      writer.manifest().source.file_sha256[tree.files[file]] = hashed.sha256();
+    run_staged_import(data_dir, facts_.name, options, progress, [&](ImportStage& stage) {
+      read(stage, grayscale_named(grayscale));
+      Manifest manifest = new_manifest(facts_, "import");
+      manifest.parameters = {{"grayscale", grayscale}, {"source_name", source_name}};
+      manifest.class_names = {"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"};
+      manifest.source.file_sha256 = stage.file_sha256();
+      DatasetWriter writer = stage.writer(std::move(manifest));
+      stage.write_to(writer);
+      note_unusual_sizes(facts_, writer.manifest(), options.note);
+      writer.finish();
     });
-    spool.write_to(writer);
-    note_unusual_sizes(facts_, writer.manifest(), options.note);
-    writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
@@ -74,6 +63,20 @@ class Image : public Task {
   }
 
  private:
+  static void read(ImportStage& stage, Grayscale how) {
+    stage.find(image::cifar_pattern());
+    const auto read_file = [&](StagedFile& file) {
+      const image::BatchPlace place = image::batch_place(file.path());
+      uint64_t done_bytes = 0;
+      const auto add = [&](uint64_t index, std::span<const uint8_t, image::kPixels> gray, int label) {
+        file.add(place.split, place.batch << 32U | index, gray, label);
+        file.reached(done_bytes += image::kRecordBytes, index + 1);
+      };
+      image::read_batch(file, file.shown(), how, add, file.earlier_pieces());
+    };
+    stage.read(read_file, ImportStage::Hashes::kFiles);
+  }
+
   TaskFacts facts_;
 };
 

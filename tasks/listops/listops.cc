@@ -8,6 +8,7 @@
 #include "engine/errors.h"
 #include "tasks/dataset.h"
 #include "tasks/dataset_writer.h"
+#include "tasks/import_stage.h"
 #include "tasks/listops/expression.h"
 #include "tasks/listops/generator.h"
 #include "tasks/listops/loader.h"
@@ -17,7 +18,6 @@
 #include "tasks/registry.h"
 #include "tasks/requested_sizes.h"
 #include "tasks/shuffle.h"
-#include "tasks/source.h"
 
 namespace lra::tasks {
 namespace {
@@ -82,28 +82,17 @@ class ListOps : public Task {
 
   void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
     const int64_t max_length = listops::parse_max_length(options.parameters);
-    refuse_existing_dataset(data_dir, facts_.name, options.force);
-    std::vector<std::string> names;
-    for (const SplitName name : kSplitNames) names.emplace_back(listops::official_file(name));
-    const Source source(options.from, options.note, progress);
-    Manifest manifest = new_manifest(facts_, "import");
-    manifest.nominal_length = max_length;
-    DatasetWriter writer(data_dir, std::move(manifest), options.force);
-    const SourceTree tree = source.find(files_pattern("the official files of ListOps", names));
-    source.read(tree, [&](size_t file, ByteStream& bytes) {
-      HashedStream hashed(bytes);
-      const auto split = std::find(names.begin(), names.end(), tree.files[file]) - names.begin();
-      const SplitName name = kSplitNames[static_cast<size_t>(split)];
-      listops::read_official_file(hashed, source.shown(tree, file), max_length,
-                                  [&](std::span<const uint8_t> tokens, int target) {
-                                    writer.add_sequence(name, tokens);
-                                    writer.add_label(name, target);
-                                  });
-      writer.manifest().source.file_sha256[tree.files[file]] = hashed.sha256();
+    run_staged_import(data_dir, facts_.name, options, progress, [&](ImportStage& stage) {
+      read(stage, max_length);
+      Manifest manifest = new_manifest(facts_, "import");
+      manifest.nominal_length = max_length;
+      manifest.source.file_sha256 = stage.file_sha256();
+      DatasetWriter writer = stage.writer(std::move(manifest));
+      stage.write_to(writer);
+      require_examples(writer.manifest(), options.from);
+      note_unusual_sizes(facts_, writer.manifest(), options.note);
+      writer.finish();
     });
-    require_examples(writer.manifest(), options.from);
-    note_unusual_sizes(facts_, writer.manifest(), options.note);
-    writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
@@ -142,6 +131,22 @@ class ListOps : public Task {
   }
 
  private:
+  static void read(ImportStage& stage, int64_t max_length) {
+    std::vector<std::string> names;
+    for (const SplitName split : kSplitNames) names.emplace_back(listops::official_file(split));
+    stage.find(files_pattern("the official files of ListOps", names));
+    const auto read_file = [&](StagedFile& file) {
+      const SplitName split = kSplitNames[position_in(names, file.path())];
+      const auto add = [&](std::span<const uint8_t> tokens, int target, const TsvReader& rows) {
+        const auto line = static_cast<uint64_t>(rows.line());
+        file.add(split, line, tokens, target);
+        file.reached(rows.end_bytes(), line);
+      };
+      listops::read_official_file(file, file.shown(), max_length, add, file.earlier_pieces());
+    };
+    stage.read(read_file, ImportStage::Hashes::kFiles);
+  }
+
   static size_t root(const Split& split, int64_t example) {
     const std::span<const uint8_t> tokens = split.tokens(example);
     return tokens.empty() ? size_t{listops::kPad} : size_t{tokens[0]};

@@ -9,7 +9,6 @@
 
 #include "engine/errors.h"
 #include "tasks/listops/expression.h"
-#include "tasks/tsv.h"
 
 namespace lra::tasks::listops {
 namespace {
@@ -65,6 +64,17 @@ class RowReader {
   int target_ = 0;
 };
 
+void read_header(TsvReader& lines, const std::string& path) {
+  if (!lines.next()) {
+    throw DataError(fmt::format("`{}` is empty: expected the header `Source<tab>Target`", path),
+                    "unpack the official archive again");
+  }
+  if (lines.field(0) != kOfficialHeader) {
+    throw DataError(fmt::format("`{}`, line 1, column 1: expected the header `Source<tab>Target`", path),
+                    "check that this is an official ListOps file");
+  }
+}
+
 }  // namespace
 
 const char* official_file(SplitName split) {
@@ -79,19 +89,14 @@ const char* official_file(SplitName split) {
   LRA_CHECK(false, "unknown SplitName");
 }
 
-void read_official_file(ByteStream& bytes, const std::string& path, int64_t max_length, const RowFn& row) {
+void read_official_file(ByteStream& bytes, const std::string& path, int64_t max_length, const RowFn& row,
+                        uint64_t earlier_lines) {
   // Blanks and parentheses are most of an official text: up to 12 bytes a token.
   constexpr uint64_t kBytesPerToken = 64;
   const uint64_t max_line_bytes = kBytesPerToken * static_cast<uint64_t>(max_length);
-  TsvReader lines(bytes, path, {{"Source", max_line_bytes}}, TsvReader::LastColumn::kTakesTabs, std::string(kRowHint));
-  if (!lines.next()) {
-    throw DataError(fmt::format("`{}` is empty: expected the header `Source<tab>Target`", path),
-                    "unpack the official archive again");
-  }
-  if (lines.field(0) != kOfficialHeader) {
-    throw DataError(fmt::format("`{}`, line 1, column 1: expected the header `Source<tab>Target`", path),
-                    "check that this is an official ListOps file");
-  }
+  TsvReader lines(bytes, path, {{"Source", max_line_bytes}}, TsvReader::LastColumn::kTakesTabs, std::string(kRowHint),
+                  earlier_lines);
+  if (earlier_lines == 0) read_header(lines, path);
   RowReader reader(lines, max_length);
   while (lines.next()) {
     if (lines.field_bytes(0) > max_line_bytes) {
@@ -100,7 +105,7 @@ void read_official_file(ByteStream& bytes, const std::string& path, int64_t max_
           fmt::format("the line has {} bytes, too many for fewer than {} tokens", lines.field_bytes(0), max_length));
     }
     reader.read(lines.field(0));
-    row(reader.tokens(), reader.target());
+    row(reader.tokens(), reader.target(), lines);
   }
 }
 

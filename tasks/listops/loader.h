@@ -8,6 +8,7 @@
 
 #include "tasks/byte_stream.h"
 #include "tasks/split.h"
+#include "tasks/tsv.h"
 
 namespace lra::tasks::listops {
 
@@ -16,12 +17,13 @@ const char* official_file(SplitName split);
 
 inline constexpr const char* kOfficialHeader = "Source\tTarget";
 
-/// Called for each row in order.
-using RowFn = std::function<void(std::span<const uint8_t> tokens, int target)>;
+/// Called for each row in order. `rows` tells where it is.
+using RowFn = std::function<void(std::span<const uint8_t> tokens, int target, const TsvReader& rows)>;
 
 /// Reads one file, with LF or CRLF line ends; `path` names it in messages. Each target is checked against the value of
 /// its expression. Throws: DataError naming file, line, column and what was expected; also for expressions of
-/// `max_length` or more tokens, which must not be cut.
-void read_official_file(ByteStream& bytes, const std::string& path, int64_t max_length, const RowFn& row);
+/// `max_length` or more tokens, which must not be cut. `bytes` begin after `earlier_lines` of the file.
+void read_official_file(ByteStream& bytes, const std::string& path, int64_t max_length, const RowFn& row,
+                        uint64_t earlier_lines = 0);
 
 }  // namespace lra::tasks::listops

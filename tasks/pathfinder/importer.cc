@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <charconv>
-#include <exception>
 #include <optional>
 #include <span>
 #include <string_view>
 #include <tuple>
 
 #include "engine/errors.h"
+#include "engine/io/sha256.h"
 #include "tasks/pathfinder/metadata.h"
 #include "tasks/png.h"
 
@@ -58,46 +58,100 @@ struct Listing {
 /// What looks like an image of the set; listed files are images whatever they are called.
 bool is_image_name(std::string_view path) { return path.starts_with(kImages) && path.ends_with(".png"); }
 
-/// One reading of a set. Metadata and images come in any order: an archive has its own.
+/// What waits in the spool, told by its label there, until all files have been read: metadata and images come in any
+/// order, as an archive has its own.
+enum class Kept : uint8_t {
+  kImage,    // the pixels
+  kEmpty,    // nothing
+  kDamaged,  // why it is no image: message, zero byte, hint
+  kListing,  // the text of metadata
+};
+
+bool is_kept_as(const Spool::Example& example, Kept kind) { return example.label == static_cast<int>(kind); }
+
+std::string_view text_of(const Spool::Example& example) {
+  return {reinterpret_cast<const char*>(example.bytes.data()), example.bytes.size()};
+}
+
+void add(StagedFile& file, Kept kind, std::string_view bytes) {
+  file.add(SplitName::kTrain, file.index(), {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()},
+           static_cast<int>(kind));
+}
+
+/// A file of a set into the spool. What a damaged image is told for depends on whether it is listed.
+class FileReader {
+ public:
+  explicit FileReader(int size) : size_(size) {}
+
+  void read(StagedFile& file) {
+    if (batch_number(file.path())) return add(file, Kept::kListing, read_all(file, file.shown(), kMaxMetadataBytes));
+    try {
+      read_image(file);
+    } catch (const DataError& error) {
+      if (++damaged_ > kMaxDamaged) throw;
+      add(file, Kept::kDamaged, std::string(error.what()) + '\0' + error.hint());
+    }
+  }
+
+ private:
+  static constexpr int kMaxDamaged = 1000;
+
+  void read_image(StagedFile& file) const {
+    const std::string bytes = read_all(file, file.shown(), kMaxImageBytes);
+    if (bytes.empty()) return add(file, Kept::kEmpty, "");
+    const PngImage image = decode_png(std::as_bytes(std::span(bytes)), PngColor::kGray, file.shown(), kMaxImageSide);
+    if (image.height != size_ || image.width != size_) {
+      throw DataError(fmt::format("`{}` is {} x {} pixels, expected {} x {}", file.shown(), image.width, image.height,
+                                  size_, size_),
+                      "give --from the set of this size, or import another task");
+    }
+    add(file, Kept::kImage, {reinterpret_cast<const char*>(image.pixels.data()), image.pixels.size()});
+  }
+
+  int size_;
+  int damaged_ = 0;
+};
+
+/// What the files of a set, which are all in the spool, say together.
 class SetReader {
  public:
-  SetReader(const Source& source, const SourceTree& tree, int size, Difficulty difficulty, Spool& spool)
-      : source_(source),
-        tree_(tree),
+  SetReader(ImportStage& stage, int size, Difficulty difficulty)
+      : stage_(stage),
+        tree_(stage.tree()),
         size_(size),
         difficulty_(difficulty),
-        spool_(spool),
-        listings_(tree.files.size()) {}
+        spool_(stage.spool()),
+        listings_(tree_.files.size()) {}
 
   OfficialSet read() {
-    source_.read(tree_, [&](size_t file, ByteStream& bytes) {
-      if (batch_number(tree_.files[file])) {
-        read_metadata(file, bytes);
-      } else {
-        read_image(file, bytes);
-      }
+    for_each(Kept::kListing, [&](const Spool::Example& file) {
+      const std::string name = stage_.shown(file.key);
+      parse_metadata(std::as_bytes(file.bytes), name, [&](const ImageRow& row) { add(row, file.key, name); });
+      set_.file_sha256[tree_.files[file.key]] = io::sha256_hex(text_of(file));
     });
     if (listed_.empty()) {
       throw DataError(fmt::format("no metadata in `{}` list any image", printable(tree_.root + std::string(kMetadata))),
                       kIncomplete);
     }
-    for (const auto& [file, error] : damaged_) {
-      if (listings_[file].line > 0) std::rethrow_exception(error);
-    }
+    for_each(Kept::kDamaged, [&](const Spool::Example& file) {
+      if (listings_[file.key].line == 0) return;
+      const std::string_view error = text_of(file);
+      const size_t end = std::min(error.find('\0'), error.size());
+      throw DataError(std::string(error.substr(0, end)), std::string(error.substr(std::min(end + 1, error.size()))));
+    });
+    for_each(Kept::kEmpty, [&](const Spool::Example& file) {
+      if (listings_[file.key].line > 0) set_.empty_images.push_back(tree_.files[file.key]);
+    });
     number_images();
     return std::move(set_);
   }
 
  private:
   static constexpr const char* kIncomplete = "look whether the download is complete, or unpack it again";
-  static constexpr size_t kMaxDamaged = 1000;  // kept until the metadata tell whether they matter
 
-  void read_metadata(size_t file, ByteStream& bytes) {
-    HashedStream hashed(bytes);
-    const std::string name = source_.shown(tree_, file);
-    const std::string text = read_all(hashed, name, kMaxMetadataBytes);
-    parse_metadata(std::as_bytes(std::span(text)), name, [&](const ImageRow& row) { add(row, file, name); });
-    set_.file_sha256[tree_.files[file]] = hashed.sha256();
+  /// In the order of files.
+  void for_each(Kept kind, const std::function<void(const Spool::Example&)>& visit) {
+    spool_.for_each(visit, [&](const Spool::Example& file) { return is_kept_as(file, kind); });
   }
 
   void add(const ImageRow& row, size_t metadata, const std::string& name) {
@@ -116,7 +170,7 @@ class SetReader {
     Listing& listing = listings_[image];
     if (listing.line > 0) {
       throw DataError(fmt::format("`{}` is listed twice: in line {} of `{}` and in line {} of `{}`", row.path,
-                                  listing.line, source_.shown(tree_, listing.file), row.line, name),
+                                  listing.line, stage_.shown(listing.file), row.line, name),
                       "unpack the download again");
     }
     listing = {*batch_number(tree_.files[metadata]), row.line, metadata, row.label};
@@ -134,27 +188,6 @@ class SetReader {
     }
   }
 
-  void read_image(size_t file, ByteStream& stream) {
-    const std::string name = source_.shown(tree_, file);
-    try {
-      const std::string bytes = read_all(stream, name, kMaxImageBytes);
-      if (bytes.empty()) {
-        empty_.push_back(file);
-        return;
-      }
-      const PngImage image = decode_png(std::as_bytes(std::span(bytes)), PngColor::kGray, name, kMaxImageSide);
-      if (image.height != size_ || image.width != size_) {
-        throw DataError(
-            fmt::format("`{}` is {} x {} pixels, expected {} x {}", name, image.width, image.height, size_, size_),
-            "give --from the set of this size, or import another task");
-      }
-      spool_.add(SplitName::kTrain, file, image.pixels, 0);
-    } catch (const DataError&) {
-      if (listings_[file].line > 0 || damaged_.size() == kMaxDamaged) throw;
-      damaged_.emplace(file, std::current_exception());
-    }
-  }
-
   /// By batch, then by line, once all are known.
   void number_images() {
     std::sort(listed_.begin(), listed_.end(), [&](size_t a, size_t b) {
@@ -162,14 +195,10 @@ class SetReader {
     });
     std::vector<uint64_t> rank(tree_.files.size());
     for (size_t i = 0; i < listed_.size(); ++i) rank[listed_[i]] = i;
-    spool_.renumber([&](uint64_t file) -> std::optional<Spool::Place> {
-      if (listings_[file].line == 0) return std::nullopt;
-      return Spool::Place{rank[file], listings_[file].label};
+    spool_.renumber([&](const Spool::Example& file) -> std::optional<Spool::Place> {
+      if (!is_kept_as(file, Kept::kImage) || listings_[file.key].line == 0) return std::nullopt;
+      return Spool::Place{rank[file.key], listings_[file.key].label};
     });
-    std::sort(empty_.begin(), empty_.end());
-    for (const size_t file : empty_) {
-      if (listings_[file].line > 0) set_.empty_images.push_back(tree_.files[file]);
-    }
     for (size_t file = 0; file < tree_.files.size(); ++file) {
       const bool is_listed = listings_[file].line > 0;
       if (!is_listed && is_image_name(tree_.files[file])) set_.unlisted_images.push_back(tree_.files[file]);
@@ -177,15 +206,13 @@ class SetReader {
     set_.images = static_cast<int64_t>(listed_.size() - set_.empty_images.size());
   }
 
-  const Source& source_;
+  ImportStage& stage_;
   const SourceTree& tree_;
   int size_;
   Difficulty difficulty_;
   Spool& spool_;
   std::vector<Listing> listings_;  // by file of the tree: no metadata can make it larger
   std::vector<size_t> listed_;
-  std::vector<size_t> empty_;
-  std::map<size_t, std::exception_ptr> damaged_;
   OfficialSet set_;
 };
 
@@ -220,9 +247,10 @@ TreePattern official_pattern(int size, Difficulty difficulty) {
   return pattern;
 }
 
-OfficialSet read_official_set(const Source& source, const SourceTree& tree, int size, Difficulty difficulty,
-                              Spool& spool) {
-  return SetReader(source, tree, size, difficulty, spool).read();
+OfficialSet read_official_set(ImportStage& stage, int size, Difficulty difficulty) {
+  FileReader reader(size);
+  stage.read([&](StagedFile& file) { reader.read(file); });
+  return SetReader(stage, size, difficulty).read();
 }
 
 }  // namespace lra::tasks::pathfinder

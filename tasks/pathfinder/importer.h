@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "tasks/import_stage.h"
 #include "tasks/pathfinder/parameters.h"
 #include "tasks/source.h"
-#include "tasks/spool.h"
 
 namespace lra::tasks::pathfinder {
 
@@ -26,12 +26,11 @@ struct OfficialSet {
   std::map<std::string, std::string> file_sha256;  // of the metadata
 };
 
-/// Reads `tree`, each file once, in the order of the source: the pixels of every listed image go to `spool`, as those
-/// of the train split, in the order of batches (by number) and lines.
+/// Reads the tree that `stage` has found: the pixels of every listed image are in its spool afterwards, as those of the
+/// train split, in the order of batches (by number) and lines.
 /// Throws: DataError for metadata that are missing or malformed; for an image that is listed twice, or listed and
 /// missing, naming the line that lists it; for a listed image that is damaged or not `size` pixels a side; for a set
 /// without the folders that name it whose metadata are those of another difficulty. ResourceError.
-OfficialSet read_official_set(const Source& source, const SourceTree& tree, int size, Difficulty difficulty,
-                              Spool& spool);
+OfficialSet read_official_set(ImportStage& stage, int size, Difficulty difficulty);
 
 }  // namespace lra::tasks::pathfinder

@@ -6,6 +6,7 @@
 #include <chrono>
 
 #include "tasks/dataset_writer.h"
+#include "tasks/import_stage.h"
 #include "tasks/new_directory.h"
 #include "tasks/new_manifest.h"
 #include "tasks/parallel.h"
@@ -20,7 +21,6 @@
 #include "tasks/requested_sizes.h"
 #include "tasks/seeded_split.h"
 #include "tasks/shuffle.h"
-#include "tasks/spool.h"
 
 namespace lra::tasks {
 namespace {
@@ -175,32 +175,30 @@ class Pathfinder : public Task {
   void import(const ImportOptions& options, const fs::path& data_dir, const ProgressFn& progress) const override {
     const Parameters set(fmt::format("an import of {}", facts_.name), options.parameters, {"split_seed"});
     const int64_t seed = set.integer("split_seed", kDefaultSplitSeed, 0, INT64_MAX);
-    refuse_existing_dataset(data_dir, facts_.name, options.force);
-    const Source source(options.from, options.note, progress);
-    Manifest manifest = new_manifest(facts_, "import");
-    manifest.parameters["split_seed"] = seed;
-    DatasetWriter writer(data_dir, std::move(manifest), options.force);
-    Spool spool(data_dir);
-    const SourceTree tree = source.find(pathfinder::official_pattern(parameters_.size, difficulty_));
-    const pathfinder::OfficialSet official =
-        pathfinder::read_official_set(source, tree, parameters_.size, difficulty_, spool);
-    if (options.note && !official.empty_images.empty())
-      options.note(left_out_text("are empty files and left out", official.empty_images));
-    if (options.note && !official.unlisted_images.empty())
-      options.note(left_out_text("are in no metadata and left out", official.unlisted_images));
-    const std::vector<SplitName> splits = dealt_splits(static_cast<uint64_t>(seed), official.images);
-    auto split = splits.begin();
-    spool.for_each([&](SplitName, std::span<const uint8_t> pixels, int label) {
-      writer.add_sequence(*split, pixels);
-      writer.add_label(*split, label);
-      ++split;
+    run_staged_import(data_dir, facts_.name, options, progress, [&](ImportStage& stage) {
+      stage.find(pathfinder::official_pattern(parameters_.size, difficulty_));
+      const pathfinder::OfficialSet official = pathfinder::read_official_set(stage, parameters_.size, difficulty_);
+      if (options.note && !official.empty_images.empty())
+        options.note(left_out_text("are empty files and left out", official.empty_images));
+      if (options.note && !official.unlisted_images.empty())
+        options.note(left_out_text("are in no metadata and left out", official.unlisted_images));
+      Manifest manifest = new_manifest(facts_, "import");
+      manifest.parameters["split_seed"] = seed;
+      manifest.source.file_sha256 = official.file_sha256;
+      manifest.source.counts = {{"empty_images", static_cast<int64_t>(official.empty_images.size())},
+                                {"unlisted_images", static_cast<int64_t>(official.unlisted_images.size())}};
+      DatasetWriter writer = stage.writer(std::move(manifest));
+      const std::vector<SplitName> splits = dealt_splits(static_cast<uint64_t>(seed), official.images);
+      auto split = splits.begin();
+      stage.for_each([&](const Spool::Example& image) {
+        writer.add_sequence(*split, image.bytes);
+        writer.add_label(*split, image.label);
+        ++split;
+      });
+      note_unusual_sizes(facts_, writer.manifest(), options.note);
+      require_examples(writer.manifest(), options.from);
+      writer.finish();
     });
-    writer.manifest().source.file_sha256 = official.file_sha256;
-    writer.manifest().source.counts = {{"empty_images", static_cast<int64_t>(official.empty_images.size())},
-                                       {"unlisted_images", static_cast<int64_t>(official.unlisted_images.size())}};
-    note_unusual_sizes(facts_, writer.manifest(), options.note);
-    require_examples(writer.manifest(), options.from);
-    writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {

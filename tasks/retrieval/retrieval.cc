@@ -1,11 +1,9 @@
 // The task Retrieval: whether one of two papers of the ACL Anthology Network cites the other, byte by byte.
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "tasks/dataset.h"
-#include "tasks/dataset_writer.h"
 #include "tasks/encoding.h"
+#include "tasks/import_stage.h"
 #include "tasks/linear_probe.h"
 #include "tasks/majority.h"
 #include "tasks/new_manifest.h"
@@ -13,7 +11,6 @@
 #include "tasks/registry.h"
 #include "tasks/retrieval/overlap.h"
 #include "tasks/retrieval/pairs.h"
-#include "tasks/source.h"
 
 namespace lra::tasks {
 namespace {
@@ -41,34 +38,28 @@ class Retrieval : public Task {
     const Parameters set("an import of retrieval", options.parameters, {"max_length", "source_name"});
     const int64_t max_length = set.integer("max_length", facts_.nominal_length, 1, kMaxNominalLength);
     const std::string source_name = set.text("source_name", "AAN");
-    refuse_existing_dataset(data_dir, facts_.name, options.force);
-    std::vector<std::string> names;
-    for (const SplitName split : kSplitNames) names.emplace_back(retrieval::official_file(split));
-    const Source source(options.from, options.note, progress);
-    Manifest manifest = new_manifest(facts_, "import");
-    manifest.token_type = TokenType::kUint16;
-    manifest.nominal_length = max_length;
-    manifest.parameters = {{"max_length", max_length}, {"source_name", source_name}};
-    DatasetWriter writer(data_dir, std::move(manifest), options.force);
-    const SourceTree tree = source.find(files_pattern("the official files of Retrieval", names));
-    const TextEncoding encoding = TextEncoding::of_bytes();
-    std::vector<uint16_t> tokens;
-    source.read(tree, [&](size_t file, ByteStream& bytes) {
-      const auto at = std::find(names.begin(), names.end(), tree.files[file]) - names.begin();
-      const SplitName split = kSplitNames[static_cast<size_t>(at)];
-      HashedStream hashed(bytes);
-      retrieval::read_pairs(hashed, source.shown(tree, file), max_length, [&](const retrieval::Pair& pair) {
+    run_staged_import(data_dir, facts_.name, options, progress, [&](ImportStage& stage) {
+      read(stage, max_length);
+      Manifest manifest = new_manifest(facts_, "import");
+      manifest.token_type = TokenType::kUint16;
+      manifest.nominal_length = max_length;
+      manifest.parameters = {{"max_length", max_length}, {"source_name", source_name}};
+      manifest.source.file_sha256 = stage.file_sha256();
+      DatasetWriter writer = stage.writer(std::move(manifest));
+      const TextEncoding encoding = TextEncoding::of_bytes();
+      std::vector<uint16_t> tokens;
+      stage.for_each([&](const Spool::Example& example) {
+        const retrieval::Pair pair = retrieval::unpacked(example.bytes, example.label);
         for (const std::string_view document : {pair.first, pair.second}) {
           encoding.encode(document, max_length, tokens);
-          writer.add_sequence(split, tokens);
+          writer.add_sequence(example.split, tokens);
         }
-        writer.add_label(split, pair.label);
+        writer.add_label(example.split, pair.label);
       });
-      writer.manifest().source.file_sha256[tree.files[file]] = hashed.sha256();
+      require_examples(writer.manifest(), options.from);
+      note_unusual_sizes(facts_, writer.manifest(), options.note);
+      writer.finish();
     });
-    require_examples(writer.manifest(), options.from);
-    note_unusual_sizes(facts_, writer.manifest(), options.note);
-    writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
@@ -91,6 +82,24 @@ class Retrieval : public Task {
   }
 
  private:
+  static void read(ImportStage& stage, int64_t max_length) {
+    std::vector<std::string> names;
+    for (const SplitName split : kSplitNames) names.emplace_back(retrieval::official_file(split));
+    stage.find(files_pattern("the official files of Retrieval", names));
+    std::vector<uint8_t> packed;
+    const auto read_file = [&](StagedFile& file) {
+      const SplitName split = kSplitNames[position_in(names, file.path())];
+      const auto add = [&](const retrieval::Pair& pair, const TsvReader& rows) {
+        const auto line = static_cast<uint64_t>(rows.line());
+        retrieval::pack(pair, packed);
+        file.add(split, line, packed, pair.label);
+        file.reached(rows.end_bytes(), line);
+      };
+      retrieval::read_pairs(file, file.shown(), max_length, add, file.earlier_pieces());
+    };
+    stage.read(read_file, ImportStage::Hashes::kFiles);
+  }
+
   TaskFacts facts_;
 };
 

@@ -53,7 +53,7 @@ TreePattern review_pattern() {
           }};
 }
 
-std::vector<uint64_t> example_order(const SourceTree& tree) {
+std::vector<size_t> example_order(const SourceTree& tree) {
   std::vector<Review> reviews;
   for (const std::string& file : tree.files) reviews.push_back(parse_path(file).value().review);
   std::vector<size_t> sorted(reviews.size());
@@ -63,9 +63,7 @@ std::vector<uint64_t> example_order(const SourceTree& tree) {
     return std::tuple(review.split, review.label, review.id, review.rating, file);  // files are sorted by name
   };
   std::sort(sorted.begin(), sorted.end(), [&](size_t a, size_t b) { return rank(a) < rank(b); });
-  std::vector<uint64_t> place(sorted.size());
-  for (size_t at = 0; at < sorted.size(); ++at) place[sorted[at]] = at;
-  return place;
+  return sorted;
 }
 
 }  // namespace lra::tasks::text

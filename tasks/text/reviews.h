@@ -32,7 +32,7 @@ std::optional<ReviewPath> parse_path(std::string_view path);
 /// Trees of reviews, wherever they lie.
 TreePattern review_pattern();
 
-/// The place of each file of the tree among the examples of its split: by label, then id, then rating, then name.
-std::vector<uint64_t> example_order(const SourceTree& tree);
+/// The files of the tree in the order of examples: by split, then label, then id, then rating, then name.
+std::vector<size_t> example_order(const SourceTree& tree);
 
 }  // namespace lra::tasks::text

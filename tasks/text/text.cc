@@ -5,15 +5,14 @@
 
 #include "engine/errors.h"
 #include "tasks/dataset.h"
-#include "tasks/dataset_writer.h"
 #include "tasks/encoding.h"
+#include "tasks/import_stage.h"
 #include "tasks/labelled_row.h"
 #include "tasks/linear_probe.h"
 #include "tasks/majority.h"
 #include "tasks/new_manifest.h"
 #include "tasks/parameters.h"
 #include "tasks/registry.h"
-#include "tasks/spool.h"
 #include "tasks/text/reviews.h"
 #include "tasks/utf8.h"
 
@@ -24,32 +23,46 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxReviewBytes = uint64_t{16} << 20;  // a thousand times the longest
 
-/// Reads all reviews into the spool and counts their characters on the way.
-struct ReadReviews {
-  Spool& spool;
+/// What is known of the reviews once all are in the spool.
+struct Survey {
   CharacterCounts characters = {};
   int64_t empty_files = 0;
   std::string first_empty = {};
   int64_t invalid_bytes = 0;  // counted where characters are
   std::string first_invalid = {};
-
-  void read(const Source& source, const SourceTree& tree, bool counts_characters) {
-    const std::vector<uint64_t> order = text::example_order(tree);
-    source.read(tree, [&](size_t file, ByteStream& bytes) {
-      const text::Review review = text::parse_path(tree.files[file]).value().review;
-      const std::string document = read_all(bytes, source.shown(tree, file), kMaxReviewBytes);
-      if (document.empty() && empty_files++ == 0) first_empty = source.shown(tree, file);
-      if (counts_characters) {
-        if (review.split == SplitName::kTrain) characters.add(document);
-        const int64_t invalid = count_invalid_utf8(document);
-        if (invalid > 0 && invalid_bytes == 0) first_invalid = source.shown(tree, file);
-        invalid_bytes += invalid;
-      }
-      spool.add(review.split, order[file], {reinterpret_cast<const uint8_t*>(document.data()), document.size()},
-                review.label);
-    });
-  }
 };
+
+std::string_view text_of(const Spool::Example& example) {
+  return {reinterpret_cast<const char*>(example.bytes.data()), example.bytes.size()};
+}
+
+/// The bytes of each review, by its place in `files`.
+void read_reviews(ImportStage& stage, const SourceTree& tree, const std::vector<size_t>& files) {
+  std::vector<uint64_t> place(files.size());
+  for (size_t at = 0; at < files.size(); ++at) place[files[at]] = at;
+  stage.read([&](StagedFile& file) {
+    const text::Review review = text::parse_path(tree.files[file.index()]).value().review;
+    const std::string document = read_all(file, file.shown(), kMaxReviewBytes);
+    file.add(review.split, place[file.index()], {reinterpret_cast<const uint8_t*>(document.data()), document.size()},
+             review.label);
+  });
+}
+
+/// `files` has the file of each place.
+Survey look_through(ImportStage& stage, const std::vector<size_t>& files, bool counts_characters) {
+  Survey survey;
+  const auto look = [&](const Spool::Example& example) {
+    const std::string_view document = text_of(example);
+    if (document.empty() && survey.empty_files++ == 0) survey.first_empty = stage.shown(files[example.key]);
+    if (!counts_characters) return;
+    if (example.split == SplitName::kTrain) survey.characters.add(document);
+    const int64_t invalid = count_invalid_utf8(document);
+    if (invalid > 0 && survey.invalid_bytes == 0) survey.first_invalid = stage.shown(files[example.key]);
+    survey.invalid_bytes += invalid;
+  };
+  stage.spool().for_each(look, [&](const Spool::Example& example) { return counts_characters || example.size == 0; });
+  return survey;
+}
 
 class Text : public Task {
  public:
@@ -74,38 +87,36 @@ class Text : public Task {
     const int64_t max_length = set.integer("max_length", kMaxNominalLength, 1, kMaxNominalLength);
     const bool has_characters = encoding_name == "characters";
     const std::string source_name = set.text("source_name", "IMDb");
-    refuse_existing_dataset(data_dir, facts_.name, options.force);
-    const Source source(options.from, options.note, progress);
-    Spool spool(data_dir);
-    const SourceTree tree = source.find(text::review_pattern());
-    ReadReviews reviews{.spool = spool};
-    reviews.read(source, tree, has_characters);
-
-    const TextEncoding encoding =
-        has_characters ? TextEncoding::of_characters(reviews.characters, kMinCharacterCount) : TextEncoding::of_bytes();
-    Manifest manifest = new_manifest(facts_, "import");
-    manifest.vocabulary = encoding.vocabulary();
-    manifest.class_names = {"neg", "pos"};
-    manifest.token_type = TokenType::kUint16;
-    manifest.parameters = {{"encoding", encoding_name}, {"source_name", source_name}};
-    if (max_length < kMaxNominalLength) {
-      manifest.parameters["max_length"] = max_length;
-      manifest.nominal_length = std::min(max_length, facts_.nominal_length);
-    }
-    manifest.source.counts["empty_files"] = reviews.empty_files;
-    DatasetWriter writer(data_dir, std::move(manifest), options.force);
-    std::vector<uint16_t> tokens;
-    spool.for_each([&](SplitName split, std::span<const uint8_t> bytes, int label) {
-      const std::string_view document(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-      encoding.encode(document, max_length, tokens);
-      writer.add_sequence(split, tokens);
-      writer.add_label(split, label);
+    run_staged_import(data_dir, facts_.name, options, progress, [&](ImportStage& stage) {
+      const SourceTree& tree = stage.find(text::review_pattern());
+      const std::vector<size_t> files = text::example_order(tree);
+      read_reviews(stage, tree, files);
+      const Survey survey = look_through(stage, files, has_characters);
+      const TextEncoding encoding = has_characters ? TextEncoding::of_characters(survey.characters, kMinCharacterCount)
+                                                   : TextEncoding::of_bytes();
+      Manifest manifest = new_manifest(facts_, "import");
+      manifest.vocabulary = encoding.vocabulary();
+      manifest.class_names = {"neg", "pos"};
+      manifest.token_type = TokenType::kUint16;
+      manifest.parameters = {{"encoding", encoding_name}, {"source_name", source_name}};
+      if (max_length < kMaxNominalLength) {
+        manifest.parameters["max_length"] = max_length;
+        manifest.nominal_length = std::min(max_length, facts_.nominal_length);
+      }
+      manifest.source.counts["empty_files"] = survey.empty_files;
+      if (has_characters) manifest.source.counts["invalid_utf8_bytes"] = survey.invalid_bytes;
+      DatasetWriter writer = stage.writer(std::move(manifest));
+      std::vector<uint16_t> tokens;
+      stage.for_each([&](const Spool::Example& example) {
+        encoding.encode(text_of(example), max_length, tokens);
+        writer.add_sequence(example.split, tokens);
+        writer.add_label(example.split, example.label);
+      });
+      require_examples(writer.manifest(), options.from);
+      tell(options.note, survey);
+      note_unusual_sizes(facts_, writer.manifest(), options.note);
+      writer.finish();
     });
-    require_examples(writer.manifest(), options.from);
-    if (has_characters) writer.manifest().source.counts["invalid_utf8_bytes"] = reviews.invalid_bytes;
-    tell(options.note, reviews);
-    note_unusual_sizes(facts_, writer.manifest(), options.note);
-    writer.finish();
   }
 
   std::vector<ShortcutBaseline> shortcut_baselines(const Dataset& dataset) const override {
@@ -120,15 +131,15 @@ class Text : public Task {
   }
 
  private:
-  static void tell(const NoteFn& note, const ReadReviews& reviews) {
+  static void tell(const NoteFn& note, const Survey& survey) {
     if (!note) return;
-    if (reviews.empty_files > 0) {
-      note(fmt::format("{} reviews are empty and kept without tokens, first `{}`", reviews.empty_files,
-                       reviews.first_empty));
+    if (survey.empty_files > 0) {
+      note(fmt::format("{} reviews are empty and kept without tokens, first `{}`", survey.empty_files,
+                       survey.first_empty));
     }
-    if (reviews.invalid_bytes > 0) {
-      note(fmt::format("{} bytes are not UTF-8 and count as <unk>, first in `{}`", reviews.invalid_bytes,
-                       reviews.first_invalid));
+    if (survey.invalid_bytes > 0) {
+      note(fmt::format("{} bytes are not UTF-8 and count as <unk>, first in `{}`", survey.invalid_bytes,
+                       survey.first_invalid));
     }
   }
 

@@ -9,7 +9,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   size_t records = 0;
   const bool is_accepted = fuzzing::accepts_or_refuses([&] {
     tasks::image::read_batch(bytes, "input", tasks::Grayscale::kTf,
-                             [&](std::span<const uint8_t, tasks::image::kPixels>, int label) {
+                             [&](uint64_t index, std::span<const uint8_t, tasks::image::kPixels>, int label) {
+                               fuzzing::require(index == records, "a record that was passed over");
                                fuzzing::require(label >= 0 && label < tasks::image::kClasses, "a label that is none");
                                ++records;
                              });

@@ -10,11 +10,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   fuzzing::accepts_or_refuses([&] {
     tasks::MemoryStream bytes(text);
-    tasks::retrieval::read_pairs(bytes, "input", kMaxBytes, [](const tasks::retrieval::Pair& pair) {
-      fuzzing::require(pair.label == 0 || pair.label == 1, "a label that is none");
-      fuzzing::require(pair.first.size() <= kMaxBytes && pair.second.size() <= kMaxBytes, "too much is kept");
-      fuzzing::require(pair.first.find_first_of("\t\n") == std::string_view::npos, "a document of two fields");
-    });
+    tasks::retrieval::read_pairs(
+        bytes, "input", kMaxBytes, [](const tasks::retrieval::Pair& pair, const tasks::TsvReader&) {
+          fuzzing::require(pair.label == 0 || pair.label == 1, "a label that is none");
+          fuzzing::require(pair.first.size() <= kMaxBytes && pair.second.size() <= kMaxBytes, "too much is kept");
+          fuzzing::require(pair.first.find_first_of("\t\n") == std::string_view::npos, "a document of two fields");
+        });
   });
   fuzzing::accepts_or_refuses([&] {
     tasks::MemoryStream bytes(text);

@@ -48,6 +48,29 @@ TEST(TsvReaderTest, RowsDoNotDependOnHowTheBytesArrive) {
   for (size_t step = 1; step <= text.size(); ++step) EXPECT_EQ(rows_of(text, {9, 9}, step), expected) << step;
 }
 
+TEST(TsvReaderTest, GoesOnAfterEachRow) {
+  const std::string text =
+      "\xEF\xBB\xBF"
+      "a\tbc\r\n\t\r\nd\r\te\"f\r\r\n\"x\ty\nlast\tz";
+  const Rows rows = rows_of(text, {9, 9});
+  for (const size_t step : {1U, 2U, 5U, 100U}) {
+    SteppedStream bytes(text, step);
+    const std::vector<TsvColumn> columns{{"a", 9}, {"b", 9}};
+    TsvReader reader(bytes, "x.tsv", columns, TsvReader::LastColumn::kEndsAtTab, "mend");
+    for (size_t row = 0; reader.next(); ++row) {
+      SteppedStream left(text.substr(reader.end_bytes()), step);
+      TsvReader other(left, "x.tsv", columns, TsvReader::LastColumn::kEndsAtTab, "mend", row + 1);
+      for (size_t next = row + 1; next < rows.size(); ++next) {
+        ASSERT_TRUE(other.next());
+        EXPECT_EQ(other.line(), static_cast<int64_t>(next) + 1);
+        EXPECT_EQ(other.field(0), rows[next][0]);
+        EXPECT_EQ(other.field(1), rows[next][1]);
+      }
+      EXPECT_FALSE(other.next());
+    }
+  }
+}
+
 TEST(TsvReaderTest, AByteOrderMarkIsNoPartOfTheFirstField) {
   const std::string mark = "\xEF\xBB\xBF";
   for (const size_t step : {1U, 2U, 3U, 4U, 100U}) {

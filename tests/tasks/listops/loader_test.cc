@@ -27,7 +27,7 @@ struct Row {
 std::vector<Row> rows_of(const std::string& text, int64_t max_length = 2000) {
   std::vector<Row> rows;
   MemoryStream bytes(text);
-  read_official_file(bytes, "dir/basic_val.tsv", max_length, [&](auto tokens, int target) {
+  read_official_file(bytes, "dir/basic_val.tsv", max_length, [&](auto tokens, int target, const auto&) {
     rows.push_back({{tokens.begin(), tokens.end()}, target});
   });
   return rows;

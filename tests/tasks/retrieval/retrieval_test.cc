@@ -155,7 +155,9 @@ class EndlessRow final : public ByteStream {
 
 TEST(RetrievalTest, AnOverlongFieldIsRefusedWithoutHoldingIt) {
   EndlessRow bytes(uint64_t{300} << 20);
-  EXPECT_THAT(thrown_by<DataError>([&] { retrieval::read_pairs(bytes, "x.tsv", 4000, [](const auto&) {}); }).what(),
+  EXPECT_THAT(thrown_by<DataError>([&] {
+                retrieval::read_pairs(bytes, "x.tsv", 4000, [](const auto&, const auto&) {});
+              }).what(),
               HasSubstr("line 1, column 314572801: expected a tab and the column `id1`"));
 }
 
