@@ -37,6 +37,16 @@ std::string identity_of(const std::string& task, const ImportOptions& options, c
   return io::sha256_hex(identity + source.fingerprint());
 }
 
+SourceSearch without_names(const SourceSearch& search) {
+  return {.found = {},
+          .names_bytes = 0,
+          .links = search.links,
+          .unusable = search.unusable,
+          .unsafe = search.unsafe,
+          .position = search.position,
+          .is_complete = search.is_complete};
+}
+
 }  // namespace
 
 StagedFile::StagedFile(ImportStage& stage, size_t index, SourceFile& source, const FilePieces& begin, bool is_hashed)
@@ -144,20 +154,15 @@ void ImportStage::save() {
   wait(Clock::now() - start);
 }
 
-/// The lock, and what an earlier import has left or nothing.
-void ImportStage::open() {
+/// The lock, and what an earlier import has left or nothing. False when that is of no use for this one.
+bool ImportStage::open(const std::string& identity) {
   io::create_directories(data_dir_);
   lock_ = dataset_lock(data_dir_, task_);
-  io::create_directories(directory_);
-  const std::string identity = identity_of(task_, options_, source_);
   const bool was_stopped = is_kept();
-  if (!was_stopped || !load(identity)) {
-    if (was_stopped && options_.note) {
-      options_.note("the import that was stopped was of other data or settings, or by another build: beginning again");
-    }
-    begin_again(identity);
-  }
-  wait({});
+  if (was_stopped && !load(identity)) return false;
+  if (!was_stopped) begin_again(identity);
+  is_ours_ = true;
+  return true;
 }
 
 void ImportStage::begin_again(const std::string& identity) {
@@ -169,6 +174,7 @@ void ImportStage::begin_again(const std::string& identity) {
   names_hash_ = io::Sha256();
   is_tree_in_names_ = false;
   spool_ = std::make_unique<Spool>(directory_);
+  is_ours_ = true;
 }
 
 bool ImportStage::load(const std::string& identity) {
@@ -207,34 +213,46 @@ void ImportStage::append_names(const char* file, const std::vector<std::string>&
       ::lseek(fd.get(), 0, SEEK_END) < 0) {
     io::throw_system_error("write", path, errno);
   }
+  constexpr size_t kPieceBytes = size_t{1} << 20;
   std::string text;
-  for (size_t i = kept_names_; i < names.size(); ++i) text.append(root).append(names[i]).push_back('\0');
-  io::write_all(fd, path, std::as_bytes(std::span(text)));
+  const auto put = [&] {
+    io::write_all(fd, path, std::as_bytes(std::span(text)));
+    checkpoint_.names_bytes += text.size();
+    names_hash_.update(text);
+    text.clear();
+  };
+  for (; kept_names_ < names.size(); ++kept_names_) {
+    text.append(root).append(names[kept_names_]).push_back('\0');
+    if (text.size() >= kPieceBytes) put();
+  }
+  put();
   if (::fdatasync(fd.get()) != 0) io::throw_system_error("sync", path, errno);
-  checkpoint_.names_bytes += text.size();
-  names_hash_.update(text);
   checkpoint_.names_sha256 = io::Sha256(names_hash_).hex_digest();
-  kept_names_ = names.size();
 }
 
 void ImportStage::searched(const SourceSearch& search, const ArchiveFile& archive) {
   if (!search.is_complete && !is_due()) return;
-  checkpoint_.search = {.found = {},
-                        .names_bytes = 0,
-                        .links = search.links,
-                        .unusable = search.unusable,
-                        .unsafe = search.unsafe,
-                        .position = search.is_complete ? ArchivePosition() : archive.position(0),
-                        .is_complete = search.is_complete};
+  checkpoint_.search = without_names(search);
   if (search.is_complete) return;  // the names are kept with the first of what is read
+  checkpoint_.search.position = archive.position(0);
   append_names(kFoundFile, search.found, "");
   save();
 }
 
 const SourceTree& ImportStage::find(const TreePattern& pattern) {
-  open();
-  SourceSearch search = checkpoint_.search;
-  checkpoint_.search.found.clear();
+  const std::string identity = identity_of(task_, options_, source_);
+  if (!open(identity)) {
+    tree_ = source_.find(pattern);  // before what was kept is given up: --from may be mistyped
+    if (options_.note) {
+      options_.note("the import that was stopped was of other data or settings, or by another build: beginning again");
+    }
+    begin_again(identity);
+    wait({});
+    return tree_;
+  }
+  wait({});
+  SourceSearch search = std::move(checkpoint_.search);
+  checkpoint_.search = without_names(search);
   const bool was_searched = search.is_complete || search.position.members > 0;
   is_tree_in_names_ = search.is_complete;
   tree_ = source_.find(pattern, std::move(search),
@@ -243,7 +261,7 @@ const SourceTree& ImportStage::find(const TreePattern& pattern) {
   if (!checkpoint_.tree.empty() &&
       (checkpoint_.tree != source_.fingerprint(tree_) || (position && position->file >= tree_.files.size()))) {
     if (options_.note) options_.note("files have changed since the import was stopped: beginning again");
-    begin_again(checkpoint_.identity);
+    begin_again(identity);
   } else if (options_.note && (was_searched || position || checkpoint_.is_read)) {
     const uint64_t files = checkpoint_.is_read ? tree_.files.size()
                            : position          ? position->files + (position->is_done ? 1 : 0)
@@ -281,7 +299,7 @@ bool ImportStage::is_kept() const {
 
 void ImportStage::remove() noexcept {
   std::error_code error;
-  if (lock_) fs::remove_all(directory_, error);
+  if (is_ours_) fs::remove_all(directory_, error);
 }
 
 void run_staged_import(const fs::path& data_dir, const std::string& task, const ImportOptions& options,
@@ -296,7 +314,7 @@ void run_staged_import(const fs::path& data_dir, const std::string& task, const 
   } catch (...) {
     if (!stage.is_kept()) {
       stage.remove();
-    } else if (stage.lock_ && options.note) {
+    } else if (stage.is_ours_ && options.note) {
       options.note(fmt::format("what has been read is kept in `{}`: the same command goes on from there",
                                stage.directory_.string()));
     }

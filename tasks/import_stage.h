@@ -111,7 +111,7 @@ class ImportStage {
   friend void run_staged_import(const std::filesystem::path&, const std::string&, const ImportOptions&,
                                 const ProgressFn&, const std::function<void(ImportStage&)>&);
 
-  void open();
+  bool open(const std::string& identity);
   bool load(const std::string& identity);
   void begin_again(const std::string& identity);
   bool is_due() const;
@@ -129,6 +129,7 @@ class ImportStage {
   Source source_;
   std::shared_ptr<io::DirectoryLock> lock_;  // shared with the writer
   std::unique_ptr<Spool> spool_;
+  bool is_ours_ = false;  // what is in directory_
   SourceTree tree_;
   ImportCheckpoint checkpoint_;
   size_t kept_names_ = 0;          // in their file

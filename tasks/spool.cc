@@ -24,6 +24,7 @@ constexpr size_t kEntryBytes = 32;
 using EntryBytes = std::array<uint8_t, kEntryBytes>;
 constexpr size_t kSplitAt = 24;
 constexpr size_t kLabelAt = 25;
+constexpr uint64_t kEntriesAtOnce = uint64_t{32} << 10;  // are read and written
 
 io::FileDescriptor open_file(const fs::path& path, uint64_t kept_bytes) {
   io::FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
@@ -68,7 +69,6 @@ Spool::Spool(const fs::path& directory, const Extent& kept)
 
 /// The entries that are in the file.
 void Spool::load(const Extent& kept) {
-  constexpr uint64_t kEntriesAtOnce = uint64_t{64} << 10;
   std::vector<EntryBytes> stored;
   bool is_sound = true;
   for (uint64_t i = 0; i < kept.examples; i += stored.size()) {
@@ -105,19 +105,21 @@ void Spool::flush() {
 Spool::Extent Spool::sync() {
   flush();
   std::vector<EntryBytes> stored;
-  for (size_t i = synced_entries_; i < entries_.size(); ++i) {
-    const Entry& entry = entries_[i];
-    const std::array<uint64_t, 3> numbers{entry.key, entry.begin, entry.size};
-    EntryBytes& bytes = stored.emplace_back();
-    std::memcpy(bytes.data(), numbers.data(), sizeof(numbers));
-    bytes[kSplitAt] = static_cast<uint8_t>(entry.split);
-    bytes[kLabelAt] = entry.label;
+  while (synced_entries_ < entries_.size()) {
+    stored.clear();
+    for (; synced_entries_ < entries_.size() && stored.size() < kEntriesAtOnce; ++synced_entries_) {
+      const Entry& entry = entries_[synced_entries_];
+      const std::array<uint64_t, 3> numbers{entry.key, entry.begin, entry.size};
+      EntryBytes& bytes = stored.emplace_back();
+      std::memcpy(bytes.data(), numbers.data(), sizeof(numbers));
+      bytes[kSplitAt] = static_cast<uint8_t>(entry.split);
+      bytes[kLabelAt] = entry.label;
+    }
+    io::write_all(entries_fd_, entries_path_, std::as_bytes(std::span(stored)));
+    entries_hash_.update(std::as_bytes(std::span(stored)));
   }
-  io::write_all(entries_fd_, entries_path_, std::as_bytes(std::span(stored)));
-  entries_hash_.update(std::as_bytes(std::span(stored)));
   sync_data(bytes_fd_, bytes_path_);
   sync_data(entries_fd_, entries_path_);
-  synced_entries_ = entries_.size();
   return {.bytes = file_bytes_, .examples = entries_.size(), .entries_sha256 = io::Sha256(entries_hash_).hex_digest()};
 }
 

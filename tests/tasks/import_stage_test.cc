@@ -224,7 +224,7 @@ class LongImportTest : public ::testing::Test {
  protected:
   void SetUp() override {
     fs::create_directories(directory_ / "tree");
-    write_bytes(directory_ / "tree/new_aan_pairs.train.tsv", long_rows(200));  // 20 MB
+    write_bytes(directory_ / "tree/new_aan_pairs.train.tsv", long_rows(120));  // 12 MB
     write_bytes(directory_ / "tree/new_aan_pairs.eval.tsv", long_rows(3));
     write_bytes(directory_ / "tree/new_aan_pairs.test.tsv", long_rows(5));
     write_archive_of(directory_ / "x.tar.gz", directory_ / "tree");
@@ -251,7 +251,7 @@ TEST_F(LongImportTest, EntersAFileInTheMiddle) {
     int stops = 0;
     for (; !last.is_done; ++stops) {
       ASSERT_LT(stops, 100);
-      const Attempt made = attempt("retrieval", options, data(), 20);
+      const Attempt made = attempt("retrieval", options, data(), 12);
       if (stops > 0) {  // the points at which a gzip file can be entered are 4 MiB apart, of twice the archive
         EXPECT_GT(static_cast<double>(made.first_done),
                   static_cast<double>(last.last_done) - 0.25 * static_cast<double>(last.total))
@@ -276,7 +276,7 @@ TEST_F(LongImportTest, GoesOnAfterAKill) {
       if (child == 0) {
         int reports = 0;
         task_named("retrieval").import(options, data(), [&](uint64_t, uint64_t) {
-          if (++reports == 30) ::raise(SIGKILL);
+          if (++reports == 15) ::raise(SIGKILL);
         });
         ::_exit(0);
       }
@@ -299,9 +299,9 @@ TEST_F(LongImportTest, WhatIsReadWaitsForAFullDisk) {
   const ImportOptions options{.from = directory_ / "tree", .checkpoint_interval_s = 0};
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
-  if (child == 0) {  // the spool takes 1.6 MB, the tokens 3.2: there is room for the first only
+  if (child == 0) {  // the spool takes 1 MB, the tokens 2: there is room for the first only
     ::signal(SIGXFSZ, SIG_IGN);
-    const rlimit limit{.rlim_cur = 2 << 20, .rlim_max = 2 << 20};
+    const rlimit limit{.rlim_cur = 3 << 19, .rlim_max = 3 << 19};
     ::setrlimit(RLIMIT_FSIZE, &limit);
     try {
       task_named("retrieval").import(options, data(), {});
@@ -377,6 +377,17 @@ TEST_F(ImportStageTest, BeginsAgainForOtherSettingsAndOtherData) {
     EXPECT_TRUE(made.is_done);
     EXPECT_THAT(made.notes, Contains(HasSubstr("other data or settings")));
   }
+}
+
+TEST_F(ImportStageTest, AMistypedSourceLosesNothing) {
+  stop();
+  fs::create_directories(directory_ / "other");
+  ImportOptions mistyped = options();
+  for (const char* name : {"other", "no_such"}) {
+    mistyped.from = directory_ / name;
+    EXPECT_THROW(attempt("custom_text", mistyped, data(), 100), DataError) << name;
+  }
+  EXPECT_THAT(attempt("custom_text", options(), data(), 100).notes, Contains(HasSubstr("going on where")));
 }
 
 TEST_F(ImportStageTest, BeginsAgainWhenWhatWasKeptIsDamaged) {
