@@ -299,12 +299,31 @@ bool ImportStage::is_kept() const {
 
 void ImportStage::remove() noexcept {
   std::error_code error;
-  if (is_ours_) fs::remove_all(directory_, error);
+  if (!is_ours_) return;
+  fs::remove(directory_ / kCheckpointFile, error);  // first: without it the rest is of no use, see sweep()
+  fs::remove_all(directory_, error);
+}
+
+/// Removes what is left of a stage whose process was killed while it removed it, after the dataset was there.
+void ImportStage::sweep(const fs::path& data_dir, const std::string& task) {
+  std::error_code error;
+  const fs::path directory = stage_directory(data_dir, task);
+  if (!fs::exists(directory, error) || fs::exists(directory / kCheckpointFile, error)) return;
+  try {
+    const auto lock = dataset_lock(data_dir, task);
+    fs::remove_all(directory, error);
+  } catch (const ResourceError&) {  // of a process that lives
+  }
 }
 
 void run_staged_import(const fs::path& data_dir, const std::string& task, const ImportOptions& options,
                        const ProgressFn& progress, const std::function<void(ImportStage& stage)>& body) {
-  refuse_existing_dataset(data_dir, task, options.force);
+  try {
+    refuse_existing_dataset(data_dir, task, options.force);
+  } catch (const UsageError&) {
+    ImportStage::sweep(data_dir, task);
+    throw;
+  }
   ImportStage stage(data_dir, task, options, progress);
   try {
     body(stage);

@@ -121,6 +121,7 @@ class ImportStage {
   void append_names(const char* file, const std::vector<std::string>& names, const std::string& root);
   bool is_kept() const;
   void remove() noexcept;
+  static void sweep(const std::filesystem::path& data_dir, const std::string& task);
 
   std::filesystem::path data_dir_;
   std::string task_;

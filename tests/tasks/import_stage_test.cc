@@ -469,6 +469,20 @@ TEST_F(ImportStageTest, WritingIsToldAndMayBeStopped) {
   EXPECT_THAT(attempt("custom_text", options(), data(), 100).notes, Contains(HasSubstr("2 of 2 files were read")));
 }
 
+TEST_F(ImportStageTest, WhatAKillLeavesBesideAFinishedDatasetIsRemoved) {
+  stop();
+  fs::copy(data() / ".custom_text.import", directory_ / "kept");
+  EXPECT_TRUE(attempt("custom_text", options(), data(), 100).is_done);
+  ImportOptions without_force = options();
+  without_force.force = false;
+  fs::copy(directory_ / "kept", data() / ".custom_text.import");
+  EXPECT_THROW(attempt("custom_text", without_force, data(), 100), UsageError);
+  EXPECT_TRUE(stopped_import(data(), "custom_text").has_value()) << "an import with --force that was stopped";
+  fs::remove(data() / ".custom_text.import/checkpoint");
+  EXPECT_THROW(attempt("custom_text", without_force, data(), 100), UsageError);
+  EXPECT_THAT(leftovers(data(), "custom_text"), ::testing::IsEmpty());
+}
+
 TEST_F(ImportStageTest, OnlyOneImportsATaskAtATime) {
   bool was_refused = false;
   const auto import_again = [&](uint64_t, uint64_t total) {
