@@ -17,12 +17,6 @@ size_t MemoryStream::read(std::span<std::byte> buffer) {
   return count;
 }
 
-size_t HashedStream::read(std::span<std::byte> buffer) {
-  const size_t count = bytes_.read(buffer);
-  hash_.update(buffer.first(count));
-  return count;
-}
-
 std::string read_all(ByteStream& bytes, const std::string& path, uint64_t max_bytes) {
   constexpr size_t kPieceBytes = size_t{64} << 10;
   std::string text;

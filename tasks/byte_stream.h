@@ -7,8 +7,6 @@
 #include <string>
 #include <string_view>
 
-#include "engine/io/sha256.h"
-
 namespace lra::tasks {
 
 class ByteStream {
@@ -28,20 +26,6 @@ class MemoryStream final : public ByteStream {
 
  private:
   std::string_view rest_;
-};
-
-/// The bytes of another stream, and the hash of those that were read.
-class HashedStream final : public ByteStream {
- public:
-  explicit HashedStream(ByteStream& bytes) : bytes_(bytes) {}
-  size_t read(std::span<std::byte> buffer) override;
-
-  /// 64 hexadecimal digits; the object may not be used afterwards.
-  std::string sha256() { return hash_.hex_digest(); }
-
- private:
-  ByteStream& bytes_;
-  io::Sha256 hash_;
 };
 
 /// What some editors write in front of UTF-8 text; no part of it.

@@ -84,6 +84,10 @@ void StagedFile::add(SplitName split, uint64_t key, std::span<const uint8_t> byt
   stage_.spool().add(split, key, bytes, label);
 }
 
+void StagedFile::add(SplitName split, uint64_t key, std::string_view text, int label) {
+  add(split, key, std::span(reinterpret_cast<const uint8_t*>(text.data()), text.size()), label);
+}
+
 void StagedFile::reached(uint64_t bytes, uint64_t pieces) {
   const uint64_t end_bytes = begin_.bytes + bytes;
   if (!stage_.is_due() || end_bytes < entry_bytes_) return;

@@ -3,7 +3,9 @@
 //   run_staged_import(data_dir, "text", options, progress, [&](ImportStage& stage) {
 //     const SourceTree& tree = stage.find(pattern);
 //     stage.read([&](StagedFile& file) { … file.add(split, key, bytes, label); });
-//     … stage.spool().for_each(…) into a DatasetWriter …
+//     DatasetWriter writer = stage.writer(manifest);
+//     stage.write_to(writer);
+//     writer.finish();
 //   });
 //
 // What an importer knows of its source after read() is in the spool, not in its own variables: an import that goes on
@@ -39,14 +41,14 @@ class StagedFile final : public ByteStream {
   const std::string& path() const { return path_; }  // below the root
   const std::string& shown() const { return shown_; }
 
-  /// What an earlier import has read of the file, in whole pieces; the stream begins after them.
-  uint64_t earlier_bytes() const { return begin_.bytes; }
+  /// How many whole pieces of the file an earlier import has read; the stream begins after them.
   uint64_t earlier_pieces() const { return begin_.pieces; }
 
   size_t read(std::span<std::byte> buffer) override;
 
   /// Puts an example into the spool. Throws: ResourceError.
   void add(SplitName split, uint64_t key, std::span<const uint8_t> bytes, int label);
+  void add(SplitName split, uint64_t key, std::string_view text, int label);
 
   /// Says that what was added came from the first `bytes` of this stream, which end with piece number `pieces` of the
   /// file (from 1): the import may go on there. A file that is read at once needs no such calls.
@@ -81,8 +83,8 @@ class ImportStage {
 
   const Source& source() const { return source_; }
 
-  /// Source::find(). The first call takes up what an earlier import of the same data has left, or removes it.
-  /// Throws: ResourceError when another process imports the same task.
+  /// Source::find(), once. Takes up what an earlier import of the same data has left; what one of other data has left
+  /// is given up when these are found. Throws: ResourceError when another process makes a dataset of the task.
   const SourceTree& find(const TreePattern& pattern);
 
   enum class Hashes { kNone, kFiles };
@@ -104,6 +106,7 @@ class ImportStage {
 
   /// Writes all examples, their bytes as token ids.
   void write_to(DatasetWriter& writer);
+
   const std::map<std::string, std::string>& file_sha256() const { return checkpoint_.file_sha256; }
 
  private:

@@ -98,12 +98,13 @@ class Source {
   /// Whether --from is a file that is no archive.
   bool is_single_file() const { return kind_ == Kind::kFile; }
 
+  using Searched = std::function<void(const SourceSearch& search, const ArchiveFile& archive)>;
+
   /// Finds the tree. Where there are several, the inner copy of the LRA release (`lra_release/lra_release/`) is taken
   /// and noted; others are ambiguous. Passed over: links, devices, and names that lead out of the archive.
   ///
   /// An archive is looked through from where `search` ends. `searched` is called in each file of it, and at the end.
   /// Throws: DataError for no tree, an ambiguous or incomplete one, too many files, and damaged archives.
-  using Searched = std::function<void(const SourceSearch& search, const ArchiveFile& archive)>;
   SourceTree find(const TreePattern& pattern, SourceSearch search = {}, const Searched& searched = {}) const;
 
   using Visit = std::function<void(size_t file, SourceFile& bytes)>;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/io/file.h"
@@ -45,6 +46,8 @@ class Spool {
     int label = 0;
     uint64_t size = 0;               // of `bytes`
     std::span<const uint8_t> bytes;  // valid during a call of for_each()
+
+    std::string_view text() const { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
   };
 
   struct Place {

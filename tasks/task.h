@@ -72,7 +72,7 @@ struct ImportOptions {
   bool force = false;
   NoteFn note = {};                  // may be empty
   ProgressFn writing = {};           // may be empty; told of the examples that are written, after all have been read
-  double checkpoint_interval_s = 2;  // an import that is stopped goes on from no longer ago
+  double checkpoint_interval_s = 2;  // an import that is stopped goes on from about so long ago
 };
 
 /// What a predictor scores that does not read the sequence as the task intends.

@@ -71,7 +71,7 @@ struct LabelledText {
 };
 
 LabelledText labelled_text(const Spool::Example& example) {
-  const std::string_view whole(reinterpret_cast<const char*>(example.bytes.data()), example.bytes.size());
+  const std::string_view whole = example.text();
   const size_t tab = whole.find('\t');
   if (tab == std::string_view::npos) {
     throw DataError("a text that an import had read was altered", "start the import again");
@@ -89,8 +89,7 @@ void read_lines(ImportStage& stage, const Splits& splits, int64_t max_bytes) {
       const auto line = static_cast<uint64_t>(rows.line());
       const bool is_cut = rows.field_bytes(1) != text.size();
       packed.assign(label).append("\t").append(text);
-      file.add(splits.of(file.index(), line - 1), line,
-               {reinterpret_cast<const uint8_t*>(packed.data()), packed.size()}, is_cut ? 1 : 0);
+      file.add(splits.of(file.index(), line - 1), line, packed, is_cut ? 1 : 0);
       file.reached(rows.end_bytes(), line);
     };
     custom::read_labelled_lines(file, file.shown(), max_bytes, add, file.earlier_pieces());

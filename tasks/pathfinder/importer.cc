@@ -69,13 +69,8 @@ enum class Kept : uint8_t {
 
 bool is_kept_as(const Spool::Example& example, Kept kind) { return example.label == static_cast<int>(kind); }
 
-std::string_view text_of(const Spool::Example& example) {
-  return {reinterpret_cast<const char*>(example.bytes.data()), example.bytes.size()};
-}
-
 void add(StagedFile& file, Kept kind, std::string_view bytes) {
-  file.add(SplitName::kTrain, file.index(), {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()},
-           static_cast<int>(kind));
+  file.add(SplitName::kTrain, file.index(), bytes, static_cast<int>(kind));
 }
 
 /// A file of a set into the spool. What a damaged image is told for depends on whether it is listed.
@@ -127,7 +122,7 @@ class SetReader {
     for_each(Kept::kListing, [&](const Spool::Example& file) {
       const std::string name = stage_.shown(file.key);
       parse_metadata(std::as_bytes(file.bytes), name, [&](const ImageRow& row) { add(row, file.key, name); });
-      set_.file_sha256[tree_.files[file.key]] = io::sha256_hex(text_of(file));
+      set_.file_sha256[tree_.files[file.key]] = io::sha256_hex(file.text());
     });
     if (listed_.empty()) {
       throw DataError(fmt::format("no metadata in `{}` list any image", printable(tree_.root + std::string(kMetadata))),
@@ -135,7 +130,7 @@ class SetReader {
     }
     for_each(Kept::kDamaged, [&](const Spool::Example& file) {
       if (listings_[file.key].line == 0) return;
-      const std::string_view error = text_of(file);
+      const std::string_view error = file.text();
       const size_t end = std::min(error.find('\0'), error.size());
       throw DataError(std::string(error.substr(0, end)), std::string(error.substr(std::min(end + 1, error.size()))));
     });

@@ -32,10 +32,6 @@ struct Survey {
   std::string first_invalid = {};
 };
 
-std::string_view text_of(const Spool::Example& example) {
-  return {reinterpret_cast<const char*>(example.bytes.data()), example.bytes.size()};
-}
-
 /// The bytes of each review, by its place in `files`.
 void read_reviews(ImportStage& stage, const SourceTree& tree, const std::vector<size_t>& files) {
   std::vector<uint64_t> place(files.size());
@@ -43,8 +39,7 @@ void read_reviews(ImportStage& stage, const SourceTree& tree, const std::vector<
   stage.read([&](StagedFile& file) {
     const text::Review review = text::parse_path(tree.files[file.index()]).value().review;
     const std::string document = read_all(file, file.shown(), kMaxReviewBytes);
-    file.add(review.split, place[file.index()], {reinterpret_cast<const uint8_t*>(document.data()), document.size()},
-             review.label);
+    file.add(review.split, place[file.index()], document, review.label);
   });
 }
 
@@ -52,7 +47,7 @@ void read_reviews(ImportStage& stage, const SourceTree& tree, const std::vector<
 Survey look_through(ImportStage& stage, const std::vector<size_t>& files, bool counts_characters) {
   Survey survey;
   const auto look = [&](const Spool::Example& example) {
-    const std::string_view document = text_of(example);
+    const std::string_view document = example.text();
     if (document.empty() && survey.empty_files++ == 0) survey.first_empty = stage.shown(files[example.key]);
     if (!counts_characters) return;
     if (example.split == SplitName::kTrain) survey.characters.add(document);
@@ -108,7 +103,7 @@ class Text : public Task {
       DatasetWriter writer = stage.writer(std::move(manifest));
       std::vector<uint16_t> tokens;
       stage.for_each([&](const Spool::Example& example) {
-        encoding.encode(text_of(example), max_length, tokens);
+        encoding.encode(example.text(), max_length, tokens);
         writer.add_sequence(example.split, tokens);
         writer.add_label(example.split, example.label);
       });
