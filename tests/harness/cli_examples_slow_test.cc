@@ -86,8 +86,9 @@ TEST_F(ExamplesTest, RunAsTheyStand) {
     replace_all(typed, "DIR", makes ? "made" : "data");
     if (makes) fs::remove_all(path("made"));
     if (!has_man) replace_all(typed, "| man -l -", "> page");
-    EXPECT_EQ(std::system((setting + typed + " > out 2> err < /dev/null").c_str()), 0) << typed << "\n"
-                                                                                       << read_bytes(path("err"));
+    EXPECT_EQ(std::system((setting + typed + " > out 2> err < /dev/null").c_str()), 0)
+        << typed << "\n"
+        << read_bytes(path("err")) << read_bytes(path("out"));
   }
 }
 
